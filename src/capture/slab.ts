@@ -1,0 +1,77 @@
+/**
+ * A slab: a large block of a capture, in shared memory, that ends at a record boundary. Packets are translated where
+ * they lie and the slab is written out again as it is: no copy and no object per packet.
+ *
+ *   bytes  [ ...carry | begin ................................... end | free ]
+ *                       block | record 0 | record 1 | block | record 2
+ *
+ * Every byte of begin..end belongs to a record (`records.start[i]` .. `records.end[i]`) or, in the gaps between
+ * records, to pcapng blocks that are not packets (section headers, interface descriptions, names, statistics).
+ */
+
+/** How the records of a slab are laid out, so that a writer of the same layout can write them back unchanged. */
+export type SlabLayout =
+  | { readonly kind: 'pcap'; readonly bigEndian: boolean; readonly nanosecond: boolean }
+  | { readonly kind: 'pcapng'; readonly bigEndian: boolean }
+  /** Records gathered from several inputs: only the columns and the frames' bytes mean something. */
+  | { readonly kind: 'gathered' };
+
+/** Direction of a record as the capture itself states it (pcapng epb_flags bits 0-1). */
+export const DIRECTION_UNKNOWN = 0;
+export const DIRECTION_INBOUND = 1;
+export const DIRECTION_OUTBOUND = 2;
+
+/** What walking a slab finds, a column for each field; entry i belongs to record i of the slab. */
+export class RecordColumns {
+  count = 0;
+  /** Offset in the slab of the record's header (pcap) or block (pcapng). */
+  readonly start: Int32Array;
+  /** Offset just past the record, padding and trailers included. */
+  readonly end: Int32Array;
+  /** Offset of the frame's first byte. */
+  readonly frame: Int32Array;
+  /** Bytes of the frame that were captured, all of them inside the record. */
+  readonly capturedLength: Int32Array;
+  /** Bytes the frame had on the wire; at least 0, may be below capturedLength in odd files. */
+  readonly wireLength: Int32Array;
+  /** Index into the reader's `interfaces`. */
+  readonly source: Int32Array;
+  /** DIRECTION_*. */
+  readonly direction: Uint8Array;
+  /** Capture time: whole seconds since 1970 (may be negative or beyond 2^32) and nanoseconds within that second. */
+  readonly seconds: Float64Array;
+  readonly nanoseconds: Int32Array;
+
+  /** `capacity`: how many records fit at the most. */
+  constructor(readonly capacity: number) {
+    const ints = (): Int32Array => new Int32Array(new SharedArrayBuffer(capacity * 4));
+    this.start = ints();
+    this.end = ints();
+    this.frame = ints();
+    this.capturedLength = ints();
+    this.wireLength = ints();
+    this.source = ints();
+    this.nanoseconds = ints();
+    this.direction = new Uint8Array(new SharedArrayBuffer(capacity));
+    this.seconds = new Float64Array(new SharedArrayBuffer(capacity * 8));
+  }
+}
+
+export class Slab {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly records: RecordColumns;
+  /** First byte of the slab's content. */
+  begin = 0;
+  /** Just past its last byte. */
+  end = 0;
+  layout: SlabLayout = { kind: 'gathered' };
+
+  /** `size` in bytes, at least 64 KiB; `maxRecords` bounds the columns. */
+  constructor(size: number, maxRecords: number = Math.ceil(size / 32)) {
+    const memory = new SharedArrayBuffer(size);
+    this.bytes = new Uint8Array(memory);
+    this.view = new DataView(memory);
+    this.records = new RecordColumns(maxRecords);
+  }
+}

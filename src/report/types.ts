@@ -1,0 +1,126 @@
+/** What a replay found out, gathered once and then shown in several ways (terminal, JSON, listings). */
+import type { CaptureWarning, WrittenFile } from '../capture/types.js';
+import type { Host } from '../host/types.js';
+import type { Ruleset } from '../rules/types.js';
+
+export type Verdict = 'forward' | 'local' | 'drop' | 'held' | 'outgoing' | 'ignored';
+
+export interface InputSummary {
+  readonly path: string;
+  readonly format: string;
+  readonly linkTypes: readonly string[];
+  readonly records: number;
+  /** Bytes of the capture as stored. */
+  readonly bytes: number;
+  readonly warnings: readonly CaptureWarning[];
+}
+
+export interface VerdictCounts {
+  readonly forward: number;
+  readonly local: number;
+  readonly drop: number;
+  readonly held: number;
+  readonly outgoing: number;
+  readonly ignored: number;
+  /** Forwarded or delivered with an address or port changed. */
+  readonly translated: number;
+}
+
+/** RX and TX of an interface, as `ifconfig` counts them: frames and their bytes (link-layer header included). */
+export interface InterfaceCounters {
+  readonly name: string;
+  readonly rxPackets: number;
+  readonly rxBytes: number;
+  readonly txPackets: number;
+  readonly txBytes: number;
+}
+
+export interface ConnectionCounts {
+  readonly created: number;
+  readonly expired: number;
+  /** Alive at the capture's end. */
+  readonly live: number;
+  readonly peak: number;
+}
+
+/** Service time of packets, sampled; nanoseconds. */
+export interface ServiceTime {
+  readonly samples: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly max: number;
+  readonly mean: number;
+  /** What was measured and how it was sampled, a sentence. */
+  readonly method: string;
+}
+
+/** Counters of a rule set after the run. */
+export interface RuleCounters {
+  readonly ruleset: Ruleset;
+  /** By table, then chain: `policy` for built-in chains, and one entry per rule, in order. */
+  packets(table: string, chain: string, rule: number | 'policy'): number;
+  bytes(table: string, chain: string, rule: number | 'policy'): number;
+}
+
+/** An entry of the connection table at the capture's end, for `conntrack -L` text. Addresses as text. */
+export interface ConnectionEntry {
+  readonly family: 4 | 6;
+  readonly protocol: number;
+  /** Seconds until it expires, rounded down as the kernel prints them. */
+  readonly timeout: number;
+  /** TCP state name (`ESTABLISHED`), undefined for other protocols. */
+  readonly tcpState: string | undefined;
+  readonly original: ConnectionTuple;
+  readonly reply: ConnectionTuple;
+  readonly seenReply: boolean;
+  readonly assured: boolean;
+  readonly mark: number;
+  readonly zone: number;
+}
+
+export interface ConnectionTuple {
+  readonly source: string;
+  readonly destination: string;
+  /** Undefined for protocols without ports. */
+  readonly sourcePort: number | undefined;
+  readonly destinationPort: number | undefined;
+  readonly icmp: { readonly type: number; readonly code: number; readonly id: number } | undefined;
+  /** GRE keys, undefined otherwise. */
+  readonly greKey: number | undefined;
+}
+
+export interface ReplayResult {
+  readonly host: Host;
+  readonly inputs: readonly InputSummary[];
+  readonly outputs: readonly WrittenFile[];
+  readonly records: number;
+  readonly verdicts: VerdictCounts;
+  /** Why packets were dropped or went past NAT: reason -> packets, most frequent first. */
+  readonly reasons: readonly (readonly [string, number])[];
+  readonly interfaces: readonly InterfaceCounters[];
+  readonly connections: ConnectionCounts;
+  readonly rules: readonly RuleCounters[];
+  readonly serviceTime: ServiceTime | undefined;
+  /** Wall time of the run. */
+  readonly elapsedSeconds: number;
+  readonly captureSeconds: { readonly first: number; readonly last: number } | undefined;
+  readonly assumptions: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** A line of the packet log (DESIGN: NDJSON, one object per input record). */
+export interface PacketLogEntry {
+  readonly i: number;
+  /** Seconds since 1970, digits for the capture's full resolution: written as a JSON number without going through a double. */
+  readonly ts: string;
+  readonly in: string | null;
+  readonly verdict: Verdict;
+  readonly why?: string;
+  readonly state?: 'new' | 'established' | 'related' | 'invalid' | 'untracked';
+  readonly nat?: string;
+  readonly rule?: string;
+  readonly out?: readonly { readonly iface: string | null; readonly record: number }[];
+  readonly before?: string;
+  readonly after?: string;
+}

@@ -1,0 +1,108 @@
+/**
+ * What an extension is: one file under extensions/ that knows how to parse its options, check them, print them as
+ * iptables-save does, say where it may be used, and compile them into a predicate or an action. Adding an extension is
+ * adding a file (and its line in extensions/index.ts).
+ */
+import type { Family, Host } from '../host/types.js';
+import type { PacketContext } from './context.js';
+import type { BuiltinChain, TableName } from './types.js';
+
+/** A word of the rule with its place, so that an error can point at it. Columns count from 1. */
+export interface Token {
+  readonly text: string;
+  readonly column: number;
+  readonly quoted: boolean;
+}
+
+/** One option as found in a rule: `! --dport 80:90` is name `--dport`, negated, one argument. */
+export interface ParsedOption {
+  readonly name: string;
+  readonly negated: boolean;
+  readonly args: readonly Token[];
+  readonly token: Token;
+}
+
+export interface OptionSpec {
+  /** Long names with their dashes, canonical first: `--dport`, `--destination-port`. */
+  readonly names: readonly string[];
+  /** How many arguments follow. */
+  readonly args: 0 | 1 | 2;
+  readonly negatable: boolean;
+}
+
+/** What an extension may know of its rule while it parses; errors go through `fail`, which adds the place. */
+export interface ParseContext {
+  readonly family: Family;
+  readonly table: TableName;
+  readonly chain: string;
+  /** Protocol of `-p` (0 if none) and whether it was negated. */
+  readonly protocol: number;
+  readonly protocolNegated: boolean;
+  /** Throws an error that points at the token. */
+  fail(code: string, what: string, token: Token | undefined, advice?: string): never;
+}
+
+/** What compiling may rely on. */
+export interface CompileContext {
+  readonly host: Host;
+  readonly family: Family;
+  /** Random numbers from `--seed`: unsigned 32-bit. */
+  random32(): number;
+}
+
+export interface ExtensionBase<O> {
+  /** As in `-m NAME` or `-j NAME`. */
+  readonly name: string;
+  /** One line of documentation. */
+  readonly summary: string;
+  readonly families: readonly Family[];
+  /** Undefined: every table (chain). */
+  readonly tables?: readonly TableName[];
+  readonly hooks?: readonly BuiltinChain[];
+  /** Protocol numbers of which the rule's `-p` must name one (`--dport` needs tcp). Undefined: any. */
+  readonly protocols?: readonly number[];
+  readonly options: readonly OptionSpec[];
+  /** Turns the options found (in the order written) into the extension's own value, or fails. */
+  parse(options: readonly ParsedOption[], context: ParseContext): O;
+  /** Exactly what iptables-save prints after `-m NAME` or `-j NAME`, with a leading space, or ''. */
+  print(options: O, family: Family): string;
+  /** What `iptables -L -n` prints in the last column for it, without leading space ('' for nothing). */
+  list(options: O, family: Family): string;
+}
+
+export interface MatchExtension<O> extends ExtensionBase<O> {
+  readonly kind: 'match';
+  compile(options: O, context: CompileContext): (packet: PacketContext) => boolean;
+}
+
+export interface TargetExtension<O> extends ExtensionBase<O> {
+  readonly kind: 'target';
+  compile(options: O, context: CompileContext): TargetAction;
+}
+
+/** What a target does. `effect` may change the packet's mark and the like; then the walk goes on to the next rule. */
+export type TargetAction =
+  | { readonly kind: 'accept' | 'drop' | 'return' }
+  | { readonly kind: 'effect'; apply(packet: PacketContext): void }
+  | { readonly kind: 'reject'; readonly with: string }
+  | { readonly kind: 'notrack' }
+  | { readonly kind: 'nat'; readonly manipulation: 'src' | 'dst'; range(packet: PacketContext): NatRange | undefined };
+
+/**
+ * Where NAT may map to (kernel: nf_nat_range2). `range()` above returns the same object for every packet when it can;
+ * undefined drops the packet (REDIRECT without an address).
+ */
+export interface NatRange {
+  /** Undefined: the address stays. Words in host order, both ends included. */
+  readonly minAddress: Uint32Array | undefined;
+  readonly maxAddress: Uint32Array | undefined;
+  /** Undefined: no port range asked for (`--to-ports`, `:port`). Host order, both ends included. */
+  readonly minPort: number | undefined;
+  readonly maxPort: number | undefined;
+  /** Base port of a shifted range `a-b/base`. */
+  readonly basePort: number | undefined;
+  /** `--random`, `--random-fully`, `--persistent`. */
+  readonly random: boolean;
+  readonly randomFully: boolean;
+  readonly persistent: boolean;
+}
