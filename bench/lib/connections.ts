@@ -72,7 +72,7 @@ export class ConnectionPlan {
   #outbound(ordinal: number, into: Connection): void {
     const remote = FIRST_REMOTE + (ordinal % REMOTES);
     const port = ephemeral(Math.floor(ordinal / REMOTES), mix(remote, this.#seed));
-    const remotePort = into.udp ? 53 : 443;
+    const remotePort = 443;
     into.initiatorSource = FIRST_CLIENT + (mix(ordinal, this.#seed) % CLIENTS);
     into.initiatorDestination = remote;
     into.initiatorPorts = ports(port, remotePort);

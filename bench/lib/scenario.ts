@@ -42,7 +42,7 @@ export function publishedPorts(count: number): Published[] {
     protocol: i < tcp ? 'tcp' : 'udp',
     port: FIRST_PUBLISHED_PORT + i,
     server: FIRST_SERVER + i,
-    serverPort: i < tcp ? 80 : 53,
+    serverPort: i < tcp ? 80 : 443,
   }));
 }
 
