@@ -11,7 +11,13 @@
 
 /** How the records of a slab are laid out, so that a writer of the same layout can write them back unchanged. */
 export type SlabLayout =
-  | { readonly kind: 'pcap'; readonly bigEndian: boolean; readonly nanosecond: boolean }
+  | {
+      readonly kind: 'pcap';
+      readonly bigEndian: boolean;
+      readonly nanosecond: boolean;
+      /** Length of a record's header: 16, or 24 in the "modified" format of magic 0xa1b2cd34. */
+      readonly recordHeader?: 16 | 24;
+    }
   | { readonly kind: 'pcapng'; readonly bigEndian: boolean }
   /** Records gathered from several inputs: only the columns and the frames' bytes mean something. */
   | { readonly kind: 'gathered' };
@@ -58,8 +64,12 @@ export class RecordColumns {
 }
 
 export class Slab {
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
+  /**
+   * The slab's memory. A reader's `next` may replace it (it reads ahead into memory of its own and swaps the two, and
+   * a record larger than the slab makes it grow): take `bytes` and `view` anew after every `next`.
+   */
+  bytes: Uint8Array;
+  view: DataView;
   readonly records: RecordColumns;
   /** First byte of the slab's content. */
   begin = 0;
@@ -73,5 +83,13 @@ export class Slab {
     this.bytes = new Uint8Array(memory);
     this.view = new DataView(memory);
     this.records = new RecordColumns(maxRecords);
+  }
+
+  /** Gives the slab other memory and returns what it had; the columns stay. */
+  replaceMemory(bytes: Uint8Array): Uint8Array {
+    const old = this.bytes;
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return old;
   }
 }

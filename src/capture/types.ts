@@ -13,6 +13,10 @@ export interface CaptureInterface {
   readonly snaplen: number;
   /** Name given on the command line (`eth0=outside.pcap`), which outranks the capture's own. */
   readonly assignedName: string | undefined;
+  /** if_tsresol of pcapng: digits after the second's point, or with the top bit set a power of 2. Undefined: 6. */
+  readonly tsresol?: number | undefined;
+  /** if_tsoffset of pcapng: seconds added to every timestamp. Undefined: 0. */
+  readonly tsoffset?: bigint | undefined;
 }
 
 /** Something odd that did not stop the reading, e.g. a file cut in the middle of its last record. */
@@ -30,6 +34,8 @@ export interface CaptureReader {
   /** Grows while a pcapng file is read; indexes stay valid. */
   readonly interfaces: readonly CaptureInterface[];
   readonly warnings: readonly CaptureWarning[];
+  /** The 24 bytes a pcap file begins with, which a writer of the same format keeps; undefined for pcapng. */
+  readonly fileHeader?: Uint8Array | undefined;
   /** Bytes consumed so far of the file as stored (compressed bytes if it is compressed), and their total if known. */
   readonly bytesRead: number;
   readonly totalBytes: number | undefined;

@@ -1,0 +1,192 @@
+/** Where an output's bytes go: a file that gets its name when it is whole, or standard output. */
+import * as fs from 'node:fs';
+import { type FileHandle, open, realpath, rename, stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { NatreplayError } from '../../errors.js';
+import { errorCode, errorText } from '../source.js';
+
+export interface ByteSink {
+  /** Writes all of it, in order, as few system calls as it takes. The bytes must stay untouched until it is done. */
+  write(pieces: readonly Uint8Array[]): Promise<void>;
+  /** Overwrites bytes written before; false when this sink cannot (pipes, compressed streams). */
+  patch(offset: number, bytes: Uint8Array): Promise<boolean>;
+  /** Finishes: only now the file appears under its name. */
+  close(): Promise<void>;
+  /** Stops: what was written whole stays as `NAME.partial`. */
+  abort(): Promise<void>;
+}
+
+/** Opens the sink of a path; `-` is standard output. Throws NatreplayError when nothing can be written there. */
+export async function openSink(path: string): Promise<ByteSink> {
+  return path === '-' ? new StandardOutput() : openFile(path);
+}
+
+async function openFile(path: string): Promise<ByteSink> {
+  const existing = await stat(path).catch(() => undefined);
+  if (existing?.isDirectory() === true || path.endsWith('/')) {
+    throw new NatreplayError('CAPTURE_OUTPUT_IS_DIRECTORY', 'this is a directory, a file name is needed', {
+      file: path,
+    });
+  }
+  // A device or a pipe (/dev/null, a FIFO) is written as it is; a file to be renamed over it would replace it.
+  const special = existing !== undefined && !existing.isFile();
+  // The file a symbolic link points to is what gets replaced, not the link.
+  const final = existing === undefined ? path : await realpath(path);
+  const written = special ? path : `${final}.partial`;
+  try {
+    return new FileSink(path, await open(written, 'w'), special ? undefined : { written, final });
+  } catch (cause) {
+    throw cannotOpen(path, cause);
+  }
+}
+
+function cannotOpen(file: string, cause: unknown): NatreplayError {
+  switch (errorCode(cause)) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return new NatreplayError('CAPTURE_OUTPUT_NO_FOLDER', 'cannot write: there is no such folder', {
+        file,
+        cause,
+        advice: 'make the folder first',
+      });
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new NatreplayError('CAPTURE_OUTPUT_NO_PERMISSION', 'no permission to write it', { file, cause });
+    default:
+      return new NatreplayError('CAPTURE_OUTPUT_CANNOT_OPEN', `cannot write: ${errorText(cause)}`, { file, cause });
+  }
+}
+
+/** The error of a write that failed while running. */
+export function cannotWrite(file: string, cause: unknown): NatreplayError {
+  if (cause instanceof NatreplayError) return cause;
+  switch (errorCode(cause)) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new NatreplayError('CAPTURE_OUTPUT_DISK_FULL', 'the disk is full', {
+        file,
+        cause,
+        exitCode: 3,
+        advice: 'what was written so far is beside it with the ending .partial',
+      });
+    case 'EPIPE':
+      return new NatreplayError('CAPTURE_OUTPUT_CLOSED', 'whoever read the output has closed it', {
+        file,
+        cause,
+        exitCode: 3,
+      });
+    default:
+      return new NatreplayError('CAPTURE_OUTPUT_FAILED', `writing failed: ${errorText(cause)}`, {
+        file,
+        cause,
+        exitCode: 3,
+      });
+  }
+}
+
+/** Linux takes at most IOV_MAX buffers in one call. */
+const MAX_PIECES = 1024;
+
+type WriteSome = (pieces: readonly Uint8Array[]) => Promise<number>;
+
+/** Writes all of the pieces whatever the system takes at a time. */
+async function writeAll(pieces: readonly Uint8Array[], writeSome: WriteSome): Promise<void> {
+  const rest = pieces.filter(({ length }) => length > 0);
+  let first = 0;
+  while (first < rest.length) {
+    let written = await writeSome(rest.slice(first, first + MAX_PIECES));
+    // What was taken: whole pieces, then perhaps a part of one.
+    for (; written > 0; first++) {
+      const piece = rest[first] as Uint8Array;
+      if (written < piece.length) {
+        rest[first] = piece.subarray(written);
+        break;
+      }
+      written -= piece.length;
+    }
+  }
+}
+
+class FileSink implements ByteSink {
+  /** End of the last write that was done whole: where an aborted file is cut. */
+  private whole = 0;
+  private offset = 0;
+
+  constructor(
+    private readonly path: string,
+    private readonly handle: FileHandle,
+    private readonly names: { readonly written: string; readonly final: string } | undefined,
+  ) {}
+
+  async write(pieces: readonly Uint8Array[]): Promise<void> {
+    try {
+      await writeAll(pieces, async (batch) => {
+        const { bytesWritten } = await this.handle.writev(batch);
+        this.offset += bytesWritten;
+        return bytesWritten;
+      });
+    } catch (error) {
+      throw cannotWrite(this.path, error);
+    }
+    this.whole = this.offset;
+  }
+
+  async patch(offset: number, bytes: Uint8Array): Promise<boolean> {
+    if (this.names === undefined) return false;
+    try {
+      // A positioned write leaves the place where the next one goes on untouched (pwrite).
+      await this.handle.write(bytes, 0, bytes.length, offset);
+    } catch (error) {
+      throw cannotWrite(this.path, error);
+    }
+    return true;
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.handle.close();
+      if (this.names !== undefined) await rename(this.names.written, this.names.final);
+    } catch (error) {
+      throw cannotWrite(this.path, error);
+    }
+  }
+
+  async abort(): Promise<void> {
+    if (this.names !== undefined && this.whole < this.offset) await this.handle.truncate(this.whole).catch(() => {});
+    await this.handle.close().catch(() => {});
+  }
+}
+
+/** How long to wait before writing again to a non-blocking pipe that is full. */
+const RETRY_MILLISECONDS = 2;
+
+class StandardOutput implements ByteSink {
+  async write(pieces: readonly Uint8Array[]): Promise<void> {
+    try {
+      await writeAll(pieces, writeStandardOutput);
+    } catch (error) {
+      throw cannotWrite('-', error);
+    }
+  }
+
+  async patch(): Promise<boolean> {
+    return false;
+  }
+  async close(): Promise<void> {}
+  async abort(): Promise<void> {}
+}
+
+async function writeStandardOutput(pieces: readonly Uint8Array[]): Promise<number> {
+  for (;;) {
+    try {
+      return await new Promise<number>((resolve, reject) => {
+        fs.writev(1, pieces, (error, written) => (error === null ? resolve(written) : reject(error)));
+      });
+    } catch (error) {
+      const code = errorCode(error);
+      if (code !== 'EAGAIN' && code !== 'EINTR') throw error;
+      await sleep(RETRY_MILLISECONDS);
+    }
+  }
+}
