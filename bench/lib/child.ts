@@ -1,0 +1,77 @@
+/** Runs a program and measures it from outside: wall time, and the peak of its resident memory. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+export interface Measured {
+  readonly seconds: number;
+  /**
+   * VmHWM of /proc/PID/status: the kernel's own high-water mark, read every few milliseconds, so only growth in the last of
+   * these can be missed. 0 when the program ended before the first reading, or there is no /proc.
+   */
+  readonly peakBytes: number;
+  readonly stdout: string;
+}
+
+const POLL_MILLISECONDS = 5;
+
+/** Runs to the end; a program that fails is an error with the end of its standard error. */
+export async function measure(command: string, args: readonly string[]): Promise<Measured> {
+  const start = performance.now();
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const watch = watchMemory(child);
+  const output = ended(child, `${command} ${args.join(' ')}`);
+  const stdout = await output.finally(watch.stop);
+  return { seconds: (output.endedAt() - start) / 1000, peakBytes: watch.peak(), stdout };
+}
+
+/** Polls a running child's peak memory until it is stopped. */
+export function watchMemory(child: ChildProcess): { peak(): number; stop(): void } {
+  let peak = 0;
+  const read = (): void => {
+    peak = Math.max(peak, peakMemory(child.pid));
+  };
+  const timer = setInterval(read, POLL_MILLISECONDS);
+  return { peak: () => peak, stop: () => clearInterval(timer) };
+}
+
+/** Settles with a child's standard output when it has ended. */
+export function ended(child: ChildProcess, name: string): Promise<string> & { endedAt(): number } {
+  let stdout = '';
+  let stderr = '';
+  let at = 0;
+  child.stdout?.on('data', (text: Buffer) => {
+    stdout += text.toString();
+  });
+  child.stderr?.on('data', (text: Buffer) => {
+    stderr = (stderr + text.toString()).slice(-2000);
+  });
+  child.on('exit', () => {
+    at = performance.now();
+  });
+  const promise = new Promise<string>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      if (code === 0) resolve(stdout);
+      else reject(new Error(`${name}: ended with ${signal ?? code}\n${stderr.trim()}`));
+    });
+  });
+  return Object.assign(promise, { endedAt: () => at });
+}
+
+function peakMemory(pid: number | undefined): number {
+  try {
+    const found = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
+    return Number(found?.[1] ?? 0) * 1024;
+  } catch {
+    return 0; // It has ended, or this is not Linux.
+  }
+}
+
+/** Where a program is, or undefined. */
+export function findProgram(name: string): string | undefined {
+  const { PATH = '' } = process.env;
+  return PATH.split(delimiter)
+    .map((directory) => join(directory, name))
+    .find((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
+}
