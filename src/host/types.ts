@@ -19,6 +19,10 @@ export interface InterfaceAddress {
   readonly secondary: boolean;
   /** Peer of a point-to-point address; its words, else undefined. */
   readonly peer: Uint32Array | undefined;
+  /** IPv6: still being checked for duplicates, so not used as a source. */
+  readonly tentative?: boolean;
+  /** IPv6: used as a source only if there is no other. */
+  readonly deprecated?: boolean;
 }
 
 export interface HostInterface {
@@ -54,8 +58,9 @@ export type RouteType =
 /** Result of a route lookup. Interned: the same route is always the same object, so it can be compared and cached. */
 export interface Route {
   readonly type: RouteType;
+  /** Of a local route: the interface that has the address. NO_INTERFACE for blackhole and the like. */
   readonly iface: InterfaceIndex;
-  /** Next hop, undefined when the destination is on the link. */
+  /** Next hop of the same family, undefined when the destination is on the link (or behind an IPv6 next hop of an IPv4 route). */
   readonly gateway: Uint32Array | undefined;
   /** `src` of the route, undefined when not stated. */
   readonly preferredSource: Uint32Array | undefined;
@@ -66,7 +71,11 @@ export interface Host {
   readonly interfaces: readonly HostInterface[];
   interfaceByName(name: string): HostInterface | undefined;
   interfaceByIfindex(ifindex: number): HostInterface | undefined;
-  /** Longest prefix, then lowest metric, over the local, main and default tables. Undefined: no route. */
+  /**
+   * Longest prefix, then lowest metric, over the local, main and default tables. Undefined: no route. Routes of type
+   * blackhole, unreachable and prohibit are returned: the packet is dropped. IPv4 multicast is type multicast, 255.255.255.255
+   * type broadcast, whatever the tables say; their interface is that of the tables, or NO_INTERFACE.
+   */
   route(family: Family, destination: Uint32Array): Route | undefined;
   /** Type of an address as `-m addrtype` sees it (kernel: inet_addr_type over the local table). */
   addressType(family: Family, address: Uint32Array, limitToInterface?: InterfaceIndex): RouteType;

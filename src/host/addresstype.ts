@@ -1,0 +1,60 @@
+/**
+ * The type of an address, as `-m addrtype` sees it. For IPv4 that is the kernel's inet_addr_type; IPv6 has no such
+ * thing, and xt_addrtype makes do with a route lookup and the address itself: there an address has several types.
+ */
+import type { RouteTables } from './routetables.js';
+import type { Family, Host, InterfaceIndex, RouteType } from './types.js';
+
+export function addressTypeOf(
+  family: Family,
+  tables: RouteTables,
+  address: Uint32Array,
+  limitToInterface: InterfaceIndex | undefined,
+): RouteType {
+  return family === 4
+    ? addressType4(tables, address[0] ?? 0, limitToInterface)
+    : addressType6(tables, address, limitToInterface);
+}
+
+/** __inet_dev_addr_type: only the local table is asked; limited to an interface, another's entry counts as unicast. */
+function addressType4(tables: RouteTables, word: number, limit: InterfaceIndex | undefined): RouteType {
+  if (word === 0 || word === 0xffffffff) return 'broadcast';
+  if (word >>> 28 === 0xe) return 'multicast';
+  const route = tables.local4(word);
+  if (route === undefined || (limit !== undefined && route.iface !== limit)) return 'unicast';
+  return route.type;
+}
+
+/** The most telling of the types match_lookup_rt6 and ipv6_addr_type give. */
+function addressType6(tables: RouteTables, address: Uint32Array, limit: InterfaceIndex | undefined): RouteType {
+  if ((address[0] ?? 0) >>> 24 === 0xff) return 'multicast';
+  if (address.every((word) => word === 0)) return 'unspec';
+  const route = tables.route6(address);
+  if (route === undefined) return 'unreachable';
+  if (route.type === 'local') return limit === undefined || route.iface === limit ? 'local' : 'unicast';
+  if (route.type === 'anycast') return 'anycast';
+  if (route.type === 'unicast') return 'unicast';
+  return limit === undefined ? 'unreachable' : 'unicast';
+}
+
+/**
+ * Whether an IPv6 address is of one of `types`, by xt_addrtype's own rules (match_type6): multicast, unicast and unspec
+ * are asked of the address alone, and each of them that is named must hold; local, anycast, unreachable and prohibit
+ * are asked of the routes, and one of those named is enough. So a host's own address is both unicast and local.
+ */
+export function matchesAddressTypes6(
+  host: Host,
+  address: Uint32Array,
+  types: ReadonlySet<RouteType>,
+  limitToInterface?: InterfaceIndex,
+): boolean {
+  const multicast = (address[0] ?? 0) >>> 24 === 0xff;
+  const unspecified = address.every((word) => word === 0);
+  if (types.has('multicast') && !multicast) return false;
+  if (types.has('unicast') && (multicast || unspecified)) return false;
+  if (types.has('unspec') && !unspecified) return false;
+  const routed = (['local', 'anycast', 'unreachable', 'prohibit'] as const).filter((type) => types.has(type));
+  if (routed.length === 0) return true;
+  const type = multicast || unspecified ? 'unicast' : host.addressType(6, address, limitToInterface);
+  return routed.some((name) => name === type);
+}
