@@ -2,7 +2,7 @@
 # Records a Docker host at work, without Docker: network namespaces stand for the machines, the rules are the ones
 # Docker (up to 27) writes for `-p 80:80` and `-p 8799:1337`, the kernel and the programs are real. README.md draws it.
 #
-#   sudo ./record.sh            # replaces the files in this folder; takes about twenty seconds
+#   sudo ./record.sh            # replaces the files in this folder; takes about ten seconds
 #
 # Needs root and the tools `begin` checks for. Leaves nothing behind, however it ends.
 
@@ -138,8 +138,9 @@ wait $one
 wait $two
 wait $three
 
-# A client that hangs up in the middle, a port nobody published, and the host itself.
-on client curl --silent --limit-rate 1K --max-time 0.3 http://192.0.2.1/large >/dev/null || true # unread bytes: a reset
+# A client that hangs up as soon as the answer begins (its reset crosses the host), a port nobody published, and the
+# host itself.
+on client node "$PROGRAMS" hang-up 192.0.2.1 80 /large
 refused client http://192.0.2.1:8080/
 on client ping -qc3 -i0.2 192.0.2.1 >/dev/null
 

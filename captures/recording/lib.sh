@@ -56,6 +56,10 @@ cleanup() {
   for process in ${CAPTURES[@]+"${CAPTURES[@]}"} ${PROCESSES[@]+"${PROCESSES[@]}"}; do
     kill "$process" 2>/dev/null || true
   done
+  # Whatever else still runs there: a curl or ping that was interrupted.
+  for machine in ${MACHINES[@]+"${MACHINES[@]}"}; do
+    for process in $(ip netns pids "$PREFIX-$machine"); do kill -KILL "$process" 2>/dev/null || true; done
+  done
   wait
   for machine in ${MACHINES[@]+"${MACHINES[@]}"}; do
     ip netns del "$PREFIX-$machine" || true
@@ -121,7 +125,8 @@ address() {
 
 # service MACHINE COMMAND...: starts a program that stays until the end.
 service() {
-  on "$@" >>"$SCRATCH/services.log" 2>&1 &
+  # Not by way of `on`: `ip` becomes the program, so that it is the program that $! names, and not a shell around it.
+  ip netns exec "$PREFIX-$1" "${@:2}" >>"$SCRATCH/services.log" 2>&1 &
   PROCESSES+=($!)
 }
 
@@ -182,7 +187,7 @@ capture() {
   local name=$1 _
   shift
   local said=$SESSION/$name.said
-  # The machine's namespace is entered by tcpdump alone, so that $! is tcpdump and not a shell around it.
+  # Not by way of `on`, as in `service`.
   ip netns exec "$PREFIX-$HOST" taskset -c "0-$(($(nproc --all) - 1))" tcpdump --relinquish-privileges root -n \
     --immediate-mode --snapshot-length 65535 --buffer-size 65536 --time-stamp-precision nano -w "$SESSION/$name.pcap" "$@" 2>"$said" &
   CAPTURES+=($!)

@@ -6,6 +6,7 @@
  *   node programs.mjs proxy PORT HOST PORT                 accepts TCP and forwards it, like docker-proxy
  *   node programs.mjs lookup SERVER NAME...                A, AAAA, TXT and MX of names, by c-ares (Node's own resolver)
  *   node programs.mjs get LOCAL-PORT URL                   one HTTP request; unlike curl, can take a port again at once
+ *   node programs.mjs hang-up HOST PORT PATH               HTTP request, and a TCP reset when the answer begins
  *   node programs.mjs query LOCAL-PORT SERVER NAME         one A query from a UDP port of one's choice, waits for the answer
  *   node programs.mjs datagram LOCAL-PORT HOST PORT TEXT   sends one UDP datagram and waits shortly for an error
  *   node programs.mjs host-file FOLDER                     the host file made of addr, route, ... in FOLDER
@@ -76,6 +77,11 @@ function get(localPort, url) {
   request.end();
 }
 
+function hangUp(host, port, path) {
+  const socket = connect(Number(port), host, () => socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`));
+  socket.once('data', () => socket.resetAndDestroy());
+}
+
 /** RFC 1035 section 4.1: header and one question, A IN. A fixed id. */
 function dnsQuery(name) {
   const header = Buffer.from([0x4e, 0x52, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0]);
@@ -126,7 +132,7 @@ function hostFile(folder) {
   process.stdout.write(`${JSON.stringify(host, null, 2)}\n`);
 }
 
-const roles = { http, proxy, lookup, get, query, datagram, 'host-file': hostFile };
+const roles = { http, proxy, lookup, get, 'hang-up': hangUp, query, datagram, 'host-file': hostFile };
 const [role, ...rest] = process.argv.slice(2);
 if (!Object.hasOwn(roles, role)) throw new Error(`no such role: ${role}`);
 await roles[role](...rest);
