@@ -23,13 +23,14 @@ export function needs(tools: Needs): Requirement {
   for (const command of tools.commands ?? []) if (!onPath(command)) missing.push(command);
   if (missing.length === 0) return { skip: false, reason: '' };
   const reason = `needs ${missing.join(', ')}`;
-  const ci = process.env['CI'];
-  if (ci !== undefined && ci !== '' && ci !== 'false') throw new Error(`${reason}, which CI must have`);
+  const { CI: ci = '' } = process.env;
+  if (ci !== '' && ci !== 'false') throw new Error(`${reason}, which CI must have`);
   return { skip: true, reason };
 }
 
 function onPath(command: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
+  const { PATH: path = '' } = process.env;
+  return path.split(delimiter).some((folder) => {
     try {
       accessSync(join(folder, command), constants.X_OK);
       return true;

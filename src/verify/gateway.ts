@@ -1,0 +1,435 @@
+/**
+ * A gateway: the host's interfaces, addresses, routes, settings and rules in a network namespace of the running
+ * kernel, into which packets are sent and whose outputs are known to belong to exactly one of them.
+ *
+ * After every packet goes a marker frame. Sender and gateway work on one CPU, whose backlog is a queue, and markers
+ * cross as many veths as packets do (layout.ts), so whatever is seen between two markers was made of the packet between
+ * them. Packets are sent in windows, each awaited at both taps, so that no buffer on the way can overflow.
+ */
+import { readFileSync } from 'node:fs';
+import { NatreplayError } from '../errors.js';
+import { firstLines, hasCommand, run, runChecked } from './commands.js';
+import {
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  ethernetFrame,
+  injectedRecord,
+  LINKTYPE_LINUX_SLL2,
+  LINKTYPE_NFLOG,
+  macBytes,
+  markerRecord,
+  readCooked,
+  readLogged,
+  type Seen,
+} from './frames.js';
+import type { HostFile } from './host-file.js';
+import { Injector } from './injector.js';
+import {
+  addressBatch,
+  earlySysctls,
+  type GatewayInterface,
+  gatewayNft,
+  hostSysctls,
+  type Layout,
+  LOG_BATCH,
+  LOG_GROUP,
+  offloadScript,
+  planLayout,
+  routeBatch,
+  SPLIT,
+  wireNames,
+  wiresBatch,
+  wiresNft,
+} from './layout.js';
+import { Namespaces } from './namespaces.js';
+import { Tap } from './tap.js';
+
+export type Backend = 'legacy' | 'nft';
+
+export interface GatewayOptions {
+  readonly host: HostFile;
+  /** iptables-save text. */
+  readonly rules: string;
+  /** ip6tables-save text. */
+  readonly rules6?: string | undefined;
+  readonly backend: Backend;
+  /** MTU of every interface instead of the host file's; 65535 for captures of offloading hosts. */
+  readonly mtu?: number | undefined;
+  /** IPv6 on. Default: when there are IPv6 rules or the host file has a global IPv6 address. */
+  readonly ipv6?: boolean | undefined;
+}
+
+/** A packet to send: an Ethernet frame (its addresses do not matter) and the interface it arrives at. */
+export interface KernelPacket {
+  readonly iface: string;
+  readonly frame: Uint8Array;
+}
+
+/** A packet that went out. `input` is the number of the packet that caused it, from 0, over the gateway's life. */
+export interface KernelOutput {
+  readonly input: number;
+  readonly iface: string;
+  readonly frame: Uint8Array;
+}
+
+/** A packet that reached the host itself: its bytes from the IP header on, as a socket's side would see them. */
+export interface KernelDelivery {
+  readonly input: number;
+  /** Interface it came in at. */
+  readonly iface: string;
+  readonly packet: Uint8Array;
+}
+
+export interface SendResult {
+  readonly outputs: readonly KernelOutput[];
+  readonly delivered: readonly KernelDelivery[];
+}
+
+/**
+ * What a window may hold, packets and bytes: half of what a backlog (net.core.netdev_max_backlog, 1000) and the buffer
+ * of a netlink socket (net.core.rmem_default, 208 KiB) take.
+ */
+const WINDOW_PACKETS = 256;
+const WINDOW_BYTES = 32 * 1024;
+/** With jumbo frames, for each of which the tap's ring has a slot of the largest size. */
+const JUMBO_WINDOW_PACKETS = 64;
+const JUMBO_MTU = 9216;
+/** Slots of the ring (TPACKET_V2): two windows, with markers, flushes and fragments. */
+const RING_SLOTS = 4 * WINDOW_PACKETS + 2 * LOG_BATCH;
+const JUMBO_RING_SLOTS = 4 * JUMBO_WINDOW_PACKETS + 2 * LOG_BATCH;
+/** Markers of this number only flush the log group. */
+const FLUSH = 0xffff_ffff_ffff;
+const MARKER_TIMEOUT_MS = 10_000;
+
+const ALWAYS_NEEDED = ['ip', 'nft', 'ethtool', 'tcpreplay', 'tcpdump', 'taskset', 'conntrack'];
+
+/** Programs that a gateway runs, with the iptables of a backend. */
+export function neededCommands(backend: Backend): string[] {
+  return [...ALWAYS_NEEDED, `iptables-${backend}-restore`, `iptables-${backend}-save`];
+}
+
+/** Throws unless everything a gateway needs is there. */
+export function requireKernelTools(backend: Backend): void {
+  if (process.platform !== 'linux')
+    throw new NatreplayError('VERIFY_NEEDS_LINUX', 'only Linux can be asked what Linux does');
+  if (process.getuid?.() !== 0) {
+    throw new NatreplayError('VERIFY_NEEDS_ROOT', 'network namespaces need root', { advice: 'run it with sudo' });
+  }
+  const missing = neededCommands(backend).filter((name) => !hasCommand(name));
+  if (missing.length === 0) return;
+  throw new NatreplayError('VERIFY_TOOL_MISSING', `not installed: ${missing.join(', ')}`, {
+    advice: 'install iproute2, iptables, nftables, ethtool, tcpreplay, tcpdump, util-linux and conntrack',
+  });
+}
+
+export class Gateway {
+  /** Settings of the host file that this kernel does not have or that do not belong to a namespace. */
+  readonly unset: readonly string[];
+  readonly #options: GatewayOptions;
+  readonly #ipv6: boolean;
+  readonly #namespaces: Namespaces;
+  readonly #interfaces: ReadonlyMap<string, GatewayInterface>;
+  readonly #markSource: Uint8Array;
+  readonly #window: number;
+  readonly #wireTap = new Collector('on the wires');
+  readonly #hostTap = new Collector('at the host');
+  #wireNames: ReadonlyMap<number, string> = new Map();
+  #hostNames: ReadonlyMap<number, string> = new Map();
+  #taps: readonly Tap[] = [];
+  #injector: Injector | undefined;
+  #sent = 0;
+
+  private constructor(options: GatewayOptions, layout: Layout, namespaces: Namespaces, ipv6: boolean, unset: string[]) {
+    this.#options = options;
+    this.#ipv6 = ipv6;
+    this.#namespaces = namespaces;
+    this.#interfaces = new Map(layout.interfaces.map((i) => [i.name, i]));
+    this.#markSource = macBytes(layout.markSelector);
+    this.#window = largestMtu(layout) > JUMBO_MTU ? JUMBO_WINDOW_PACKETS : WINDOW_PACKETS;
+    this.unset = unset;
+  }
+
+  /** Builds the namespaces, loads the rules and starts listening. Throws NatreplayError, leaving nothing behind. */
+  static async open(options: GatewayOptions): Promise<Gateway> {
+    requireKernelTools(options.backend);
+    const ipv6 = options.ipv6 ?? usesIpv6(options);
+    const layout = planLayout(options.host, options.mtu);
+    const namespaces = await Namespaces.create();
+    try {
+      const unset = await furnish(options, layout, namespaces, ipv6);
+      await loadRules(options, namespaces);
+      const gateway = new Gateway(options, layout, namespaces, ipv6, unset);
+      await gateway.#listen(layout);
+      return gateway;
+    } catch (error) {
+      await namespaces.remove();
+      throw error;
+    }
+  }
+
+  async #listen(layout: Layout): Promise<void> {
+    const { gateway, wires } = this.#namespaces;
+    const wireIndexes = await interfaceIndexes(wires);
+    const hostIndexes = await interfaceIndexes(gateway);
+    this.#wireNames = new Map(layout.interfaces.map((i) => [wireIndexes.get(i.wire) ?? -1, i.name]));
+    this.#hostNames = new Map([...hostIndexes].map(([name, index]) => [index, name]));
+    const cpus = allowedCpus();
+    const sender = cpus.at(-1) ?? 0;
+    const others = cpus.slice(0, -1);
+    const pin = (to: readonly number[]): string[] => (to.length === 0 ? [] : ['taskset', '-c', to.join(',')]);
+    const onFailure = (error: Error): void => this.#fail(error);
+    // Frames are seen a first time where they enter the namespace; that is not an output.
+    const notInjected = `not ifindex ${wireIndexes.get(SPLIT) ?? -1}`;
+    const tap = { prefix: pin(others), onFailure };
+    this.#taps = await Promise.all([
+      Tap.start({
+        ...tap,
+        namespace: wires,
+        args: ['-i', 'any', '-y', 'LINUX_SLL2', '-Q', 'in', ...ringArguments(layout), notInjected],
+        linkType: LINKTYPE_LINUX_SLL2,
+        onRecord: (record) => this.#wireTap.add(readCooked(record)),
+      }),
+      Tap.start({
+        ...tap,
+        namespace: gateway,
+        args: ['-i', `nflog:${LOG_GROUP}`],
+        linkType: LINKTYPE_NFLOG,
+        onRecord: (record) => this.#hostTap.add(readLogged(record)),
+      }),
+    ]);
+    this.#injector = new Injector({ namespace: wires, prefix: pin([sender]), onFailure });
+  }
+
+  /** Sends packets in order and returns what became of them. `input` counts on from earlier calls. */
+  async send(packets: readonly KernelPacket[]): Promise<SendResult> {
+    const injector = this.#injector;
+    if (injector === undefined) throw new NatreplayError('VERIFY_CLOSED', 'the gateway is closed', { exitCode: 3 });
+    for (let from = 0; from < packets.length; ) {
+      const records: Uint8Array[] = [];
+      let bytes = 0;
+      let next = from;
+      for (; next < packets.length && next - from < this.#window; next++) {
+        const packet = packets[next] as KernelPacket;
+        bytes += packet.frame.length;
+        if (bytes > WINDOW_BYTES && next > from) break;
+        records.push(this.#record(packet), markerRecord(this.#sent + next - from, this.#markSource));
+      }
+      this.#sent += next - from;
+      from = next;
+      for (let i = 0; i < LOG_BATCH; i++) records.push(markerRecord(FLUSH, this.#markSource));
+      injector.send(records);
+      await Promise.all([this.#wireTap.reach(this.#sent), this.#hostTap.reach(this.#sent)]);
+    }
+    return this.#collect();
+  }
+
+  #record(packet: KernelPacket): Uint8Array {
+    const iface = this.#interfaces.get(packet.iface);
+    if (iface === undefined) {
+      throw new NatreplayError(
+        'VERIFY_NO_INTERFACE',
+        `the host has no interface '${packet.iface}' that packets can arrive at`,
+        {
+          advice: 'packets of the host itself and of bridge ports cannot be sent through the kernel',
+        },
+      );
+    }
+    if (packet.frame.length < 14)
+      throw new NatreplayError('VERIFY_SHORT_FRAME', 'a frame is shorter than an Ethernet header');
+    return injectedRecord(packet.frame, macBytes(iface.mac), macBytes(iface.selector));
+  }
+
+  #collect(): SendResult {
+    const outputs: KernelOutput[] = [];
+    for (const { input, seen } of this.#wireTap.take()) {
+      const iface = this.#wireNames.get(seen.ifindex);
+      if (iface === undefined || (seen.protocol !== ETHERTYPE_IPV4 && seen.protocol !== ETHERTYPE_IPV6)) continue;
+      const mac = macBytes(this.#interfaces.get(iface)?.mac ?? '');
+      outputs.push({ input, iface, frame: ethernetFrame(seen.packet, seen.protocol, mac) });
+    }
+    const delivered: KernelDelivery[] = [];
+    for (const { input, seen } of this.#hostTap.take()) {
+      delivered.push({ input, iface: this.#hostNames.get(seen.ifindex) ?? '', packet: Uint8Array.from(seen.packet) });
+    }
+    return { outputs, delivered };
+  }
+
+  /** `iptables-save -c` text. */
+  counters(): Promise<string> {
+    return this.#inside('reading the counters', [`iptables-${this.#options.backend}-save`, '-c']);
+  }
+
+  /** `ip6tables-save -c` text. */
+  counters6(): Promise<string> {
+    return this.#inside('reading the counters', [`ip6tables-${this.#options.backend}-save`, '-c']);
+  }
+
+  /** `conntrack -L` text, both families when IPv6 is in use. */
+  async conntrack(): Promise<string> {
+    const ipv4 = await this.#inside('listing connections', ['conntrack', '-L', '-f', 'ipv4']);
+    if (!this.#ipv6) return ipv4;
+    return ipv4 + (await this.#inside('listing connections', ['conntrack', '-L', '-f', 'ipv6']));
+  }
+
+  #inside(what: string, argv: readonly string[]): Promise<string> {
+    return runChecked(what, Namespaces.inside(this.#namespaces.gateway, argv));
+  }
+
+  #fail(error: Error): void {
+    this.#wireTap.fail(error);
+    this.#hostTap.fail(error);
+  }
+
+  /** Ends every process and removes the namespaces. Safe to call twice. */
+  async close(): Promise<void> {
+    this.#injector?.stop();
+    this.#injector = undefined;
+    for (const tap of this.#taps) tap.stop();
+    this.#taps = [];
+    await this.#namespaces.remove();
+  }
+}
+
+function largestMtu(layout: Layout): number {
+  return Math.max(0, ...layout.interfaces.map((i) => i.mtu));
+}
+
+/** tcpdump's snaplen and buffer (KiB), so that a slot holds any packet and the ring holds RING_SLOTS of them. */
+function ringArguments(layout: Layout): string[] {
+  const mtu = largestMtu(layout);
+  const snaplen = mtu + 64;
+  const slot = 2 ** Math.ceil(Math.log2(snaplen + 128));
+  const slots = mtu > JUMBO_MTU ? JUMBO_RING_SLOTS : RING_SLOTS;
+  return ['-s', String(snaplen), '-B', String(Math.max(4096, Math.ceil((slots * slot) / 1024)))];
+}
+
+type SeenPacket = Extract<Seen, { kind: 'packet' }>;
+
+/** Gathers what a tap sees and gives each packet the number of the next marker. */
+class Collector {
+  #found: { input: number; seen: SeenPacket }[] = [];
+  /** Markers seen so far: the number of the packet that what comes next belongs to. */
+  #markers = 0;
+  #waiting: { count: number; resolve(): void; reject(error: Error): void } | undefined;
+  #error: Error | undefined;
+
+  /** `where` names the tap in errors. */
+  constructor(readonly where: string) {}
+
+  add(seen: Seen | undefined): void {
+    if (seen === undefined) {
+      this.fail(lost(this.where, 'a record that cannot be read'));
+      return;
+    }
+    if (seen.kind === 'packet') {
+      this.#found.push({ input: this.#markers, seen });
+      return;
+    }
+    if (seen.number === FLUSH) return;
+    if (seen.number !== this.#markers) {
+      this.fail(lost(this.where, `marker ${seen.number} instead of ${this.#markers}`));
+      return;
+    }
+    this.#markers++;
+    if (this.#waiting !== undefined && this.#markers >= this.#waiting.count) this.#waiting.resolve();
+  }
+
+  /** Resolves when `count` markers have been seen. */
+  async reach(count: number): Promise<void> {
+    if (this.#error !== undefined) throw this.#error;
+    if (this.#markers >= count) return;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#waiting = { count, resolve, reject };
+        timer = setTimeout(
+          () => reject(lost(this.where, `nothing after marker ${this.#markers} of ${count}`)),
+          MARKER_TIMEOUT_MS,
+        );
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#waiting = undefined;
+    }
+  }
+
+  take(): readonly { input: number; seen: SeenPacket }[] {
+    const found = this.#found;
+    this.#found = [];
+    return found;
+  }
+
+  fail(error: Error): void {
+    this.#error ??= error;
+    this.#waiting?.reject(error);
+  }
+}
+
+function lost(where: string, what: string): NatreplayError {
+  return new NatreplayError('VERIFY_LOST_FRAMES', `frames were lost ${where}: ${what}`, {
+    exitCode: 3,
+    advice: 'run it again on a machine with less to do',
+  });
+}
+
+function usesIpv6(options: GatewayOptions): boolean {
+  if (options.rules6 !== undefined || options.host.ip6tables !== undefined) return true;
+  return options.host.addr.some((link) =>
+    link.addr_info?.some((entry) => entry.family === 'inet6' && entry.scope !== 'link' && entry.scope !== 'host'),
+  );
+}
+
+/** Interfaces, addresses, routes, settings and sets. Returns the settings that could not be made. */
+async function furnish(options: GatewayOptions, layout: Layout, spaces: Namespaces, ipv6: boolean): Promise<string[]> {
+  const { gateway, wires } = spaces;
+  const { host } = options;
+  const script = (what: string, namespace: string, text: string): Promise<string> =>
+    runChecked(what, Namespaces.inside(namespace, ['sh']), text);
+  const batch = (what: string, namespace: string, text: string, family: readonly string[] = []): Promise<string> =>
+    runChecked(what, ['ip', ...family, '-netns', namespace, '-batch', '-'], text);
+
+  await script('preparing the namespaces', wires, earlySysctls(false));
+  await script('preparing the namespaces', gateway, earlySysctls(ipv6));
+  await batch('making interfaces', wires, wiresBatch(layout, gateway));
+  const names = [layout.markInterface, ...layout.interfaces.map((i) => i.name)];
+  await script('switching offloads off', wires, offloadScript(wireNames(layout)));
+  await script('switching offloads off', gateway, offloadScript(names));
+  await batch('giving the host its addresses', gateway, addressBatch(layout, ipv6));
+  const unset = await script('applying sysctls', gateway, hostSysctls(host.sysctl ?? {}, ipv6));
+  if (host.route !== undefined) await batch('giving the host its routes', gateway, routeBatch(host.route, layout));
+  if (ipv6 && host.route6 !== undefined) {
+    await batch('giving the host its IPv6 routes', gateway, routeBatch(host.route6, layout), ['-6']);
+  }
+  if (host.ipset !== undefined && host.ipset.trim() !== '') {
+    await runChecked('restoring ipsets', Namespaces.inside(gateway, ['ipset', 'restore']), host.ipset);
+  }
+  await runChecked('connecting the wires', Namespaces.inside(wires, ['nft', '-f', '-']), wiresNft(layout));
+  await runChecked('connecting the host', Namespaces.inside(gateway, ['nft', '-f', '-']), gatewayNft(layout));
+  return unset.split('\n').filter((line) => line !== '');
+}
+
+async function loadRules(options: GatewayOptions, namespaces: Namespaces): Promise<void> {
+  const load = async (program: string, text: string): Promise<void> => {
+    const wait = options.backend === 'legacy' ? ['-w', '30'] : [];
+    const result = await run(Namespaces.inside(namespaces.gateway, [program, ...wait]), text);
+    if (result.status === 0) return;
+    throw new NatreplayError('VERIFY_RULES_REFUSED', `${program} refuses the rules: ${firstLines(result)}`);
+  };
+  await load(`iptables-${options.backend}-restore`, options.rules);
+  if (options.rules6 !== undefined) await load(`ip6tables-${options.backend}-restore`, options.rules6);
+}
+
+async function interfaceIndexes(namespace: string): Promise<Map<string, number>> {
+  const text = await runChecked('listing interfaces', ['ip', '-netns', namespace, '-j', 'link']);
+  const links = JSON.parse(text) as readonly { readonly ifname: string; readonly ifindex: number }[];
+  return new Map(links.map((link) => [link.ifname, link.ifindex]));
+}
+
+/** CPUs that this process may run on, from `Cpus_allowed_list` (`0-3,8`). */
+function allowedCpus(): number[] {
+  const list = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '';
+  return list.split(',').flatMap((part) => {
+    const [first = Number.NaN, last = first] = part.split('-').map(Number);
+    return Number.isNaN(first) ? [] : Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+}

@@ -1,0 +1,313 @@
+/**
+ * How the namespaces are furnished: pure functions from a host file to the text that ip, nft, ipset and sysctl are fed.
+ *
+ *        wires                                        gateway
+ *   tcpreplay -> nrin == nrsplit --fwd--> w0 ======== eth0     routing, netfilter
+ *                           |      fwd--> w1 ======== docker0
+ *                           `------fwd--> wm ======== nrmark   every frame logged and sent back
+ *
+ * `nrsplit` sends each frame on by its source address (02:6e:72:00:<interface>), which nothing else looks at. Every
+ * frame, marker or not, crosses the same number of veths (three) before it is seen coming out, so on one CPU, whose
+ * backlog is a queue, a marker can neither overtake the outputs of the packet before it nor be overtaken by the next.
+ */
+import { NatreplayError } from '../errors.js';
+import type { AddressEntry, HostFile, LinkEntry, RouteEntry } from './host-file.js';
+
+export const INJECT = 'nrin';
+export const SPLIT = 'nrsplit';
+export const MARK_WIRE = 'wm';
+/** Netlink log group of the gateway; any number nobody's rules are likely to use. */
+export const LOG_GROUP = 28274;
+/** Packets that the kernel gathers before it hands them to the reader of the log group. */
+export const LOG_BATCH = 32;
+/** Largest MTU of a veth: what captures of offloading hosts (GSO, GRO) need. */
+export const MAX_MTU = 65535;
+
+export interface GatewayInterface {
+  readonly name: string;
+  /** Name of the other end. */
+  readonly wire: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  readonly addresses: readonly AddressEntry[];
+  /** Source address of frames that are to arrive here. */
+  readonly selector: string;
+}
+
+export interface Layout {
+  readonly interfaces: readonly GatewayInterface[];
+  /** Addresses of the loopback interface beyond 127.0.0.1 and ::1. */
+  readonly loopback: readonly AddressEntry[];
+  readonly markInterface: string;
+  readonly markSelector: string;
+}
+
+/**
+ * Every interface of the host but loopback and those that belong to a bridge or bond becomes one end of a veth pair:
+ * for routed packets a bridge, VLAN or tunnel interface is what an Ethernet interface of its name is.
+ */
+export function planLayout(host: HostFile, mtu: number | undefined): Layout {
+  const links = host.addr.filter((link) => !isLoopback(link) && link.master === undefined);
+  const names = new Set(links.map((link) => link.ifname));
+  const macs = new Set<string>();
+  const interfaces = links.map((link, index): GatewayInterface => {
+    checkName(link.ifname);
+    const mac = usableMac(link.address, macs) ?? `02:6e:72:01:${hex16(index)}`;
+    macs.add(mac);
+    return {
+      name: link.ifname,
+      wire: `w${index}`,
+      mac,
+      mtu: Math.min(mtu ?? link.mtu ?? 1500, MAX_MTU),
+      up: link.flags === undefined || link.flags.includes('UP'),
+      addresses: link.addr_info ?? [],
+      selector: `02:6e:72:00:${hex16(index)}`,
+    };
+  });
+  let markInterface = 'nrmark';
+  for (let n = 0; names.has(markInterface); n++) markInterface = `nrmark${n}`;
+  return {
+    interfaces,
+    loopback: host.addr.filter(isLoopback).flatMap((link) => link.addr_info ?? []),
+    markInterface,
+    markSelector: `02:6e:72:00:${hex16(0xffff)}`,
+  };
+}
+
+function isLoopback(link: LinkEntry): boolean {
+  return link.ifname === 'lo' || (link.flags?.includes('LOOPBACK') ?? false);
+}
+
+/** Names are written into the tools' own languages, so only those which mean nothing there are let through. */
+function checkName(name: string): void {
+  if (/^[A-Za-z0-9_.:@+~=-]{1,15}$/.test(name) && !/^\.{1,2}$/.test(name)) return;
+  throw new NatreplayError('VERIFY_INTERFACE_NAME', `interface name '${name}' cannot be used for a network namespace`, {
+    advice: 'rename it in the host file: at most 15 letters, digits and ._:@+~=-',
+  });
+}
+
+function usableMac(address: string | undefined, taken: ReadonlySet<string>): string | undefined {
+  const mac = address?.toLowerCase();
+  if (mac === undefined || !/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac) || mac === '00:00:00:00:00:00') return undefined;
+  const multicast = (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;
+  return multicast || taken.has(mac) ? undefined : mac;
+}
+
+function hex16(value: number): string {
+  const text = value.toString(16).padStart(4, '0');
+  return `${text.slice(0, 2)}:${text.slice(2)}`;
+}
+
+/** Input of `ip -batch -` in the namespace of the wires: all veth pairs. */
+export function wiresBatch(layout: Layout, gatewayNamespace: string): string {
+  const lines = [`link add name ${INJECT} mtu ${MAX_MTU} type veth peer name ${SPLIT} mtu ${MAX_MTU}`];
+  for (const i of layout.interfaces) {
+    lines.push(
+      `link add name ${i.wire} mtu ${MAX_MTU} type veth peer name ${i.name} address ${i.mac} mtu ${i.mtu} netns ${gatewayNamespace}`,
+    );
+  }
+  lines.push(`link add name ${MARK_WIRE} type veth peer name ${layout.markInterface} netns ${gatewayNamespace}`);
+  for (const name of wireNames(layout)) lines.push(`link set dev ${name} arp off up`);
+  return `${lines.join('\n')}\n`;
+}
+
+export function wireNames(layout: Layout): string[] {
+  return [INJECT, SPLIT, MARK_WIRE, ...layout.interfaces.map((i) => i.wire)];
+}
+
+/** Input of `ip -batch -` in the gateway: addresses. NOARP sends every next hop to one MAC address without asking. */
+export function addressBatch(layout: Layout, ipv6: boolean): string {
+  const lines = ['link set dev lo up', `link set dev ${layout.markInterface} addrgenmode none`];
+  lines.push(`link set dev ${layout.markInterface} arp off up`);
+  for (const entry of layout.loopback) {
+    if (entry.local !== '127.0.0.1' && entry.local !== '::1') lines.push(...addressLine(entry, 'lo', ipv6));
+  }
+  for (const i of layout.interfaces) {
+    lines.push(`link set dev ${i.name} addrgenmode none`, `link set dev ${i.name} arp off`);
+    for (const entry of i.addresses) lines.push(...addressLine(entry, i.name, ipv6));
+    if (i.up) lines.push(`link set dev ${i.name} up`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function addressLine(entry: AddressEntry, name: string, ipv6: boolean): string[] {
+  if (entry.local === undefined) return [];
+  if (entry.family === 'inet6' && !ipv6) return [];
+  const words = ['address', 'add', word(entry.local)];
+  if (entry.address !== undefined) words.push('peer', `${word(entry.address)}/${entry.prefixlen}`);
+  else words[2] = `${word(entry.local)}/${entry.prefixlen}`;
+  if (entry.broadcast !== undefined) words.push('broadcast', word(entry.broadcast));
+  if (entry.scope !== undefined) words.push('scope', word(entry.scope));
+  if (entry.noprefixroute === true) words.push('noprefixroute');
+  if (entry.family === 'inet6') words.push('nodad');
+  words.push('dev', name);
+  return [words.join(' ')];
+}
+
+/**
+ * Input of `ip -batch -` that makes the gateway's routes those of the file. The kernel's own (connected, local and
+ * broadcast ones) came with the addresses; those of the main table are replaced, since a host may have removed some.
+ */
+export function routeBatch(routes: readonly RouteEntry[], layout: Layout): string {
+  const names = new Set(['lo', ...layout.interfaces.filter((i) => i.up).map((i) => i.name)]);
+  const usable = routes.filter((route) => routeDevices(route).every((dev) => names.has(dev)));
+  const wanted = usable.filter((route) => inMain(route) || route.protocol !== 'kernel');
+  // A gateway has to be on a link that is already reachable.
+  const ordered = [...wanted.filter((route) => !hasGateway(route)), ...wanted.filter(hasGateway)];
+  return `route flush table main\n${ordered.map(routeLine).join('\n')}\n`;
+}
+
+function routeDevices(route: RouteEntry): string[] {
+  const devices = route.nexthops?.map((hop) => hop.dev) ?? [route.dev];
+  return devices.filter((dev): dev is string => dev !== undefined);
+}
+
+function inMain(route: RouteEntry): boolean {
+  return route.table === undefined || route.table === 'main' || route.table === 254;
+}
+
+function hasGateway(route: RouteEntry): boolean {
+  return route.gateway !== undefined || route.via !== undefined || route.nexthops !== undefined;
+}
+
+function routeLine(route: RouteEntry): string {
+  const words = ['route', 'append'];
+  if (route.type !== undefined) words.push(word(route.type));
+  words.push(word(route.dst));
+  if (route.gateway !== undefined) words.push('via', word(route.gateway));
+  if (route.via !== undefined) words.push('via', word(route.via.family), word(route.via.host));
+  if (route.dev !== undefined) words.push('dev', route.dev);
+  if (route.table !== undefined) words.push('table', word(String(route.table)));
+  if (route.protocol !== undefined) words.push('proto', word(route.protocol));
+  if (route.scope !== undefined) words.push('scope', word(route.scope));
+  if (route.prefsrc !== undefined) words.push('src', word(route.prefsrc));
+  if (route.metric !== undefined) words.push('metric', String(route.metric));
+  if (route.flags?.includes('onlink') === true) words.push('onlink');
+  for (const hop of route.nexthops ?? []) {
+    words.push('nexthop');
+    if (hop.gateway !== undefined) words.push('via', word(hop.gateway));
+    if (hop.dev !== undefined) words.push('dev', hop.dev);
+    if (hop.weight !== undefined) words.push('weight', String(hop.weight));
+    if (hop.flags?.includes('onlink') === true) words.push('onlink');
+  }
+  return words.join(' ');
+}
+
+/** A word of the host file that goes into a batch: one word it must stay. */
+function word(text: string): string {
+  if (/^[A-Za-z0-9_.:/-]+$/.test(text)) return text;
+  throw new NatreplayError('VERIFY_HOST_FILE', `'${text}' in the host file is not an address, prefix or keyword`);
+}
+
+/** nftables of the wires: frames from the injector go to the wire their source address names. */
+export function wiresNft(layout: Layout): string {
+  const elements = layout.interfaces.map((i) => `${i.selector} : "${i.wire}"`);
+  elements.push(`${layout.markSelector} : "${MARK_WIRE}"`);
+  return `table netdev natreplay {
+  chain split {
+    type filter hook ingress device "${SPLIT}" priority 0; policy drop;
+    fwd to ether saddr map { ${elements.join(', ')} }
+  }
+}
+`;
+}
+
+/**
+ * nftables of the gateway: markers are logged and sent back; packets that reached the host are logged after every
+ * table of iptables; what the host itself says is dropped before connection tracking can see it.
+ */
+export function gatewayNft(layout: Layout): string {
+  const log = `log group ${LOG_GROUP} queue-threshold ${LOG_BATCH} snaplen`;
+  return `table netdev natreplay {
+  chain marker {
+    type filter hook ingress device "${layout.markInterface}" priority 0; policy drop;
+    ${log} 64
+    fwd to "${layout.markInterface}"
+  }
+}
+table inet natreplay {
+  chain answers {
+    type filter hook output priority -400; policy drop;
+  }
+  chain delivered {
+    type filter hook input priority 250; policy accept;
+    ${log} 65535
+  }
+}
+`;
+}
+
+/** Settings of a fresh kernel that a namespace would otherwise take over from the machine it is on. */
+const DEFAULT_SYSCTLS: readonly (readonly [string, string])[] = [
+  ['net.ipv4.conf.all.rp_filter', '0'],
+  ['net.ipv4.conf.default.rp_filter', '0'],
+  ['net.ipv4.conf.all.accept_local', '0'],
+  ['net.ipv4.conf.default.accept_local', '0'],
+  ['net.ipv4.conf.all.accept_source_route', '0'],
+  ['net.ipv4.conf.all.route_localnet', '0'],
+  ['net.ipv4.conf.default.route_localnet', '0'],
+  ['net.ipv4.conf.all.src_valid_mark', '0'],
+  ['net.ipv4.conf.all.log_martians', '0'],
+  ['net.ipv4.conf.default.log_martians', '0'],
+  ['net.ipv4.ip_forward', '1'],
+];
+
+const IPV6_SYSCTLS: readonly (readonly [string, string])[] = [
+  ['net.ipv6.conf.all.forwarding', '1'],
+  ['net.ipv6.conf.default.forwarding', '1'],
+  ['net.ipv6.conf.all.accept_ra', '0'],
+  ['net.ipv6.conf.default.accept_ra', '0'],
+  ['net.ipv6.conf.default.router_solicitations', '0'],
+];
+
+const NO_IPV6: readonly (readonly [string, string])[] = [
+  ['net.ipv6.conf.all.disable_ipv6', '1'],
+  ['net.ipv6.conf.default.disable_ipv6', '1'],
+];
+
+/** Shell script, run in a namespace before it has interfaces. */
+export function earlySysctls(ipv6: boolean): string {
+  return sysctlScript([...DEFAULT_SYSCTLS, ...(ipv6 ? IPV6_SYSCTLS : NO_IPV6)]);
+}
+
+/** Shell script, run once the interfaces are there: the host file's own settings, `all` before those of interfaces. */
+export function hostSysctls(sysctls: Readonly<Record<string, string>>, ipv6: boolean): string {
+  const entries = Object.entries(sysctls).filter(([name]) => ipv6 || !name.startsWith('net.ipv6.'));
+  const general = (name: string): number => (/\.conf\.all\./.test(name) || /ip_forward$/.test(name) ? 0 : 1);
+  return sysctlScript(entries.sort(([a], [b]) => general(a) - general(b)));
+}
+
+/** A line per setting; one that fails (a kernel without it) prints its name on standard output. */
+function sysctlScript(entries: readonly (readonly [string, string])[]): string {
+  return entries
+    .map(([name, value]) => {
+      const path = sysctlPath(name);
+      if (path === undefined) return `echo ${quote(name)}`;
+      return `{ printf '%s\\n' ${quote(value)} > ${quote(path)}; } 2>/dev/null || echo ${quote(name)}`;
+    })
+    .concat('')
+    .join('\n');
+}
+
+/**
+ * File of a setting; undefined for those which do not belong to a network namespace. As sysctl(8) has it, dots and
+ * slashes change places, so that interface names may hold dots (`net.ipv4.conf.eth0/100.rp_filter`).
+ */
+function sysctlPath(name: string): string | undefined {
+  if (!/^net\.(ipv4|ipv6|netfilter|bridge)\./.test(name)) return undefined;
+  const parts = name.split('.').map((part) => part.replaceAll('/', '.'));
+  // Climbing out of the namespace's own tree would change the machine.
+  return parts.some((part) => part === '' || part === '.' || part === '..')
+    ? undefined
+    : `/proc/sys/${parts.join('/')}`;
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** Shell script that switches off everything which would change or merge frames on their way. */
+export function offloadScript(names: readonly string[]): string {
+  return names.map((name) => `ethtool -K ${quote(name)} rx off tx off sg off tso off gso off gro off\n`).join('');
+}
