@@ -23,6 +23,7 @@ const TCPREWRITE = 'tcprewrite --pnat';
 interface Samples {
   readonly peer: Peer;
   readonly seconds: number[];
+  readonly processorSeconds: number[];
   peakBytes: number;
   failure: string | undefined;
 }
@@ -71,7 +72,7 @@ async function runRounds(chosen: readonly Peer[], input: Generated, data: string
   checkCapture(input.capture);
   const samples = chosen
     .filter((peer) => peer.missing === undefined)
-    .map((peer): Samples => ({ peer, seconds: [], peakBytes: 0, failure: undefined }));
+    .map((peer): Samples => ({ peer, seconds: [], processorSeconds: [], peakBytes: 0, failure: undefined }));
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < samples.length; i++) {
       const sample = samples[(i + round) % samples.length];
@@ -97,6 +98,7 @@ async function runOnce(sample: Samples, input: Generated, output: string, first:
     if (!peer.writes) expectCount(Number(measured.stdout.trim()), input.packets);
     else if (first) checkOutput(peer, output, input.packets);
     sample.seconds.push(measured.seconds);
+    sample.processorSeconds.push(measured.processorSeconds);
     sample.peakBytes = Math.max(sample.peakBytes, measured.peakBytes);
   } finally {
     rmSync(output, { force: true });
@@ -115,56 +117,74 @@ function expectCount(found: number, expected: number): void {
   if (found !== expected) throw new Error(`its output has ${found} packets, the capture has ${expected}`);
 }
 
+interface Summary {
+  readonly peer: Peer;
+  readonly seconds: Quartiles;
+  readonly processor: Quartiles;
+  readonly peakBytes: number;
+}
+
 function report(profile: string, input: Generated, samples: readonly Samples[], rounds: number): void {
   const measured = samples
     .filter((s) => s.failure === undefined && s.seconds.length > 0)
-    .map((s) => ({ peer: s.peer, peakBytes: s.peakBytes, samples: s.seconds, seconds: quartiles(s.seconds) }));
-  const reference = measured.find((m) => m.peer.name === TCPREWRITE)?.seconds.median;
-  const megabytes = (input.bytes / 1e6).toFixed(0);
+    .map(
+      (s): Summary => ({
+        peer: s.peer,
+        seconds: quartiles(s.seconds),
+        processor: quartiles(s.processorSeconds),
+        peakBytes: s.peakBytes,
+      }),
+    );
+  const failed = samples.flatMap((s) => (s.failure === undefined ? [] : [{ name: s.peer.name, failure: s.failure }]));
+  const missing = peers().flatMap((p) => (p.missing === undefined ? [] : [{ name: p.name, reason: p.missing }]));
+  const reference = measured.find((m) => m.peer.name === TCPREWRITE);
   const lines = [
     '',
-    `${profile}: ${input.packets} packets, ${megabytes} MB, ${rounds} rounds; time: median (quartiles)`,
-    row('', ['ns/packet', 'quartiles', 'Mpps', 'GB/s', 'peak MiB', 'x tcprewrite']),
-    ...measured.map(({ peer, seconds, peakBytes }) =>
-      row(peer.name, figures(seconds, peakBytes, input, reference)).concat(`  ${peer.does}`),
-    ),
-    ...samples.filter((s) => s.failure !== undefined).map((s) => `${s.peer.name.padEnd(18)} FAILED: ${s.failure}`),
-    ...peers()
-      .filter((p) => p.missing !== undefined)
-      .map((p) => `${p.name.padEnd(18)} missing: ${p.missing}`),
+    `${profile}: ${input.packets} packets, ${(input.bytes / 1e6).toFixed(0)} MB, ${rounds} rounds, medians`,
+    row('', COLUMNS),
+    ...measured.map((m) => `${row(m.peer.name, figures(m, input, reference))}  ${m.peer.does}`),
+    ...failed.map((f) => `${f.name.padEnd(NAME)} FAILED: ${f.failure}`),
+    ...missing.map((m) => `${m.name.padEnd(NAME)} missing: ${m.reason}`),
   ];
   const file = writeResult(`peers-${profile}`, {
     capture: { profile, packets: input.packets, bytes: input.bytes, publishedPorts: publishedCount(input.rules) },
     rounds,
-    programs: measured.map(({ peer, seconds, peakBytes, samples: all }) => ({
-      name: peer.name,
-      nanosecondsPerPacket: scaled(seconds, 1e9 / input.packets),
-      seconds: all,
-      peakBytes,
-      timesAsFastAsTcprewrite: reference === undefined ? undefined : reference / seconds.median,
+    programs: measured.map((m) => ({
+      name: m.peer.name,
+      nanosecondsPerPacket: scaled(m.seconds, 1e9 / input.packets),
+      processorNanosecondsPerPacket: scaled(m.processor, 1e9 / input.packets),
+      peakBytes: m.peakBytes,
+      timesAsFastAsTcprewrite: reference && reference.seconds.median / m.seconds.median,
+      timesAsFastAsTcprewriteByProcessorTime: reference && reference.processor.median / m.processor.median,
     })),
-    failed: samples.filter((s) => s.failure !== undefined).map((s) => ({ name: s.peer.name, failure: s.failure })),
-    missing: peers()
-      .filter((p) => p.missing !== undefined)
-      .map((p) => ({ name: p.name, reason: p.missing })),
+    failed,
+    missing,
   });
   process.stdout.write(`${lines.join('\n')}\n${file}\n`);
 }
 
-function figures(seconds: Quartiles, peak: number, input: Generated, reference: number | undefined): string[] {
-  const ns = scaled(seconds, 1e9 / input.packets);
+const NAME = 18;
+const COLUMNS = ['ns/packet', 'quartiles', 'CPU ns', 'Mpps', 'GB/s', 'peak MiB', 'x tcprewrite', 'by CPU'];
+const WIDTHS = [11, 18, 9, 9, 7, 10, 14, 8];
+
+function figures(m: Summary, input: Generated, reference: Summary | undefined): string[] {
+  const ns = scaled(m.seconds, 1e9 / input.packets);
+  const ratio = (theirs: number | undefined, own: number): string =>
+    theirs === undefined || own === 0 ? '-' : (theirs / own).toFixed(2);
   return [
     ns.median.toFixed(1),
     `${ns.q1.toFixed(1)}-${ns.q3.toFixed(1)}`,
+    ((m.processor.median * 1e9) / input.packets).toFixed(0),
     (1000 / ns.median).toFixed(2),
-    (input.bytes / seconds.median / 1e9).toFixed(2),
-    (peak / 2 ** 20).toFixed(0),
-    reference === undefined ? '-' : (reference / seconds.median).toFixed(2),
+    (input.bytes / m.seconds.median / 1e9).toFixed(2),
+    (m.peakBytes / 2 ** 20).toFixed(0),
+    ratio(reference?.seconds.median, m.seconds.median),
+    ratio(reference?.processor.median, m.processor.median),
   ];
 }
 
 function row(name: string, cells: readonly string[]): string {
-  return name.padEnd(18) + cells.map((c, i) => c.padStart(i === 1 ? 18 : i === 5 ? 14 : 11)).join('');
+  return name.padEnd(NAME) + cells.map((c, i) => c.padStart(WIDTHS[i] ?? 10)).join('');
 }
 
 function scaled(q: Quartiles, by: number): Quartiles {
