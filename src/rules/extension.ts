@@ -38,8 +38,10 @@ export interface ParseContext {
   /** Protocol of `-p` (0 if none) and whether it was negated. */
   readonly protocol: number;
   readonly protocolNegated: boolean;
-  /** Throws an error that points at the token. */
+  /** Throws an error that points at the token (at the extension's name without one). */
   fail(code: string, what: string, token: Token | undefined, advice?: string): never;
+  /** Throws: something iptables knows and this program does not (`target CT --zone`); `--unsupported skip` skips the rule. */
+  unsupported(missing: string, token: Token | undefined): never;
 }
 
 /** What compiling may rely on. */
@@ -62,6 +64,10 @@ export interface ExtensionBase<O> {
   /** Protocol numbers of which the rule's `-p` must name one (`--dport` needs tcp). Undefined: any. */
   readonly protocols?: readonly number[];
   readonly options: readonly OptionSpec[];
+  /** Where it may be used given these options (kernel: checkentry); undefined: as `hooks` says. */
+  usableIn?(options: O): readonly BuiltinChain[] | undefined;
+  /** Name in the target column of listings where it differs (`NOTRACK` is listed as `CT`). */
+  readonly listName?: string;
   /** Turns the options found (in the order written) into the extension's own value, or fails. */
   parse(options: readonly ParsedOption[], context: ParseContext): O;
   /** Exactly what iptables-save prints after `-m NAME` or `-j NAME`, with a leading space, or ''. */
@@ -80,7 +86,11 @@ export interface TargetExtension<O> extends ExtensionBase<O> {
   compile(options: O, context: CompileContext): TargetAction;
 }
 
-/** What a target does. `effect` may change the packet's mark and the like; then the walk goes on to the next rule. */
+/**
+ * What a target does. `effect` may change the packet's mark and the like; then the walk goes on to the next rule.
+ * For `nat` the hook decides what is translated, as in the kernel (HOOK2MANIP): the destination in PREROUTING and OUTPUT,
+ * the source in POSTROUTING and INPUT; `manipulation` says the same for targets that are bound to one of them (not NETMAP).
+ */
 export type TargetAction =
   | { readonly kind: 'accept' | 'drop' | 'return' }
   | { readonly kind: 'effect'; apply(packet: PacketContext): void }

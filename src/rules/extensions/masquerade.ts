@@ -1,0 +1,87 @@
+/** `-j MASQUERADE`: SNAT to the egress interface's own address (kernel: net/netfilter/nf_nat_masquerade.c). */
+import { sameAddress } from '../../host/address.js';
+import { type Family, type Host, type InterfaceIndex, NO_INTERFACE } from '../../host/types.js';
+import type { NatRange, TargetExtension } from '../extension.js';
+import { formatPortPart, natFlags, parsePortPart, requireMappableProtocol } from '../values/nat-range.js';
+import { masqueradeAddress } from '../values/own-address.js';
+import { argument, find, flag, option } from './support.js';
+
+export interface PortNatOptions {
+  readonly ports: { readonly min: number; readonly max: number } | undefined;
+  readonly random: boolean;
+  readonly randomFully: boolean;
+}
+
+export const masquerade: TargetExtension<PortNatOptions> = {
+  kind: 'target',
+  name: 'MASQUERADE',
+  summary: "translates the source address to the egress interface's own",
+  families: [4, 6],
+  tables: ['nat'],
+  hooks: ['POSTROUTING'],
+  options: [option(false, '--to-ports'), flag(false, '--random'), flag(false, '--random-fully')],
+  parse(options, context) {
+    const found = find(options, '--to-ports');
+    const token = found === undefined ? undefined : argument(found);
+    if (token !== undefined) requireMappableProtocol(context, token);
+    const ports = token === undefined ? undefined : parsePortPart(token.text, token, context, false);
+    const { random, randomFully } = natFlags(options);
+    return { ports, random, randomFully };
+  },
+  print({ ports, random, randomFully }) {
+    let text = ports === undefined ? '' : ` --to-ports ${formatPortPart(ports.min, ports.max)}`;
+    if (random) text += ' --random';
+    if (randomFully) text += ' --random-fully';
+    return text;
+  },
+  list({ ports, random, randomFully }) {
+    const words: string[] = [];
+    if (ports !== undefined) words.push(`masq ports: ${formatPortPart(ports.min, ports.max)}`);
+    if (random) words.push('random');
+    if (randomFully) words.push('random-fully');
+    return words.join(' ');
+  },
+  compile(options, { host, family }) {
+    const rangeOf = rangesByAddress(options);
+    return {
+      kind: 'nat',
+      manipulation: 'src',
+      range: (packet) => rangeOf(chooseAddress(host, family, packet.outInterface, packet.destination)),
+    };
+  },
+};
+
+function chooseAddress(
+  host: Host,
+  family: Family,
+  out: InterfaceIndex,
+  destination: Uint32Array,
+): Uint32Array | undefined {
+  const iface = out === NO_INTERFACE ? undefined : host.interfaces[out];
+  if (iface === undefined) return undefined;
+  const route = host.route(family, destination);
+  const nextHop = route?.gateway ?? destination;
+  return masqueradeAddress(host, iface, family, nextHop);
+}
+
+/** Gives the same range object for the same address, so that a new connection allocates nothing. */
+export function rangesByAddress(options: PortNatOptions): (address: Uint32Array | undefined) => NatRange | undefined {
+  const known: { address: Uint32Array; range: NatRange }[] = [];
+  return (address) => {
+    if (address === undefined) return undefined;
+    const entry = known.find((candidate) => sameAddress(candidate.address, address));
+    if (entry !== undefined) return entry.range;
+    const range: NatRange = {
+      minAddress: address,
+      maxAddress: address,
+      minPort: options.ports?.min,
+      maxPort: options.ports?.max,
+      basePort: undefined,
+      random: options.random,
+      randomFully: options.randomFully,
+      persistent: false,
+    };
+    known.push({ address: Uint32Array.from(address), range });
+    return range;
+  };
+}

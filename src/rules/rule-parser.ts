@@ -1,0 +1,521 @@
+/**
+ * One rule's words: the fixed part that every rule has (`-s -d -p -i -o -f -m -j -g -c`), and the options of its matches
+ * and target, which are gathered here and handed to the extensions once the whole rule is known. Words are taken as
+ * iptables' getopt takes them: an option belongs to the extension named last that has it, and long names may be cut short
+ * as long as they stay unambiguous.
+ */
+import { NatreplayError } from '../errors.js';
+import type { Family } from '../host/types.js';
+import type { MatchExtension, OptionSpec, ParseContext, ParsedOption, TargetExtension, Token } from './extension.js';
+import { MATCHES, PROTOCOL_MATCHES, TARGETS } from './extensions/index.js';
+import { OTHER_MATCHES, OTHER_TARGETS } from './extensions/known.js';
+import {
+  type Counters,
+  type FixedPart,
+  parseAddressList,
+  parseCounter,
+  parseFragment,
+  parseInterface,
+  parseProtocol,
+} from './fixed-part.js';
+import { didYouMean } from './nearest.js';
+import { isBuiltin, TABLE_CHAINS } from './tables.js';
+import type { MatchUse, TableName, TargetUse } from './types.js';
+
+export interface RuleEnvironment {
+  readonly file: string;
+  readonly line: number;
+  readonly family: Family;
+  readonly table: TableName;
+  readonly chain: string;
+  /** Chains of the table so far, built-in ones included. */
+  readonly chains: { has(name: string): boolean; keys(): Iterable<string> };
+  readonly unsupported: 'stop' | 'skip';
+}
+
+export interface ParsedRule {
+  readonly fixed: FixedPart;
+  readonly counters: Counters | undefined;
+  readonly matches: readonly MatchUse[];
+  readonly target: TargetUse | undefined;
+  /** What is not supported in it, e.g. `match recent`; only with `unsupported: 'skip'`. */
+  readonly missing: string | undefined;
+  /** True for a `-4` rule among IPv6 rules and the reverse: iptables passes over it. */
+  readonly otherFamily: boolean;
+}
+
+/** Something iptables knows and this program does not: turned into an error or a skipped rule. */
+class UnsupportedError extends Error {
+  readonly missing: string;
+  readonly token: Token | undefined;
+  constructor(missing: string, token: Token | undefined) {
+    super(missing);
+    this.missing = missing;
+    this.token = token;
+  }
+}
+
+const FIXED_OPTIONS: ReadonlyMap<string, string> = new Map([
+  ['--source', '-s'],
+  ['--src', '-s'],
+  ['--destination', '-d'],
+  ['--dst', '-d'],
+  ['--protocol', '-p'],
+  ['--proto', '-p'],
+  ['--in-interface', '-i'],
+  ['--out-interface', '-o'],
+  ['--fragments', '-f'],
+  ['--match', '-m'],
+  ['--jump', '-j'],
+  ['--goto', '-g'],
+  ['--set-counters', '-c'],
+  ['--ipv4', '-4'],
+  ['--ipv6', '-6'],
+]);
+const FIXED_LETTERS = new Set([...FIXED_OPTIONS.values()]);
+const VERDICTS: readonly string[] = ['ACCEPT', 'DROP', 'RETURN'];
+
+/** An extension named in the rule and the options found for it so far. */
+type Pending = { readonly options: ParsedOption[]; readonly token: Token } & (
+  | { readonly extension: MatchExtension<unknown> }
+  | { readonly extension: TargetExtension<unknown> }
+);
+
+type Found = { readonly letter: string } | { readonly use: Pending; readonly spec: OptionSpec; readonly name: string };
+
+export function parseRule(words: readonly Token[], environment: RuleEnvironment): ParsedRule {
+  return new RuleParser(words, environment).parse();
+}
+
+class RuleParser {
+  private readonly words: readonly Token[];
+  private readonly environment: RuleEnvironment;
+  private at = 0;
+  private negation: Token | undefined;
+  private readonly seen = new Set<string>();
+  private fixed: FixedPart = {};
+  private counters: Counters | undefined;
+  private readonly uses: Pending[] = [];
+  private verdict: TargetUse | undefined;
+  private target: Pending | undefined;
+  private missing: string | undefined;
+  private family: Family | undefined;
+
+  constructor(words: readonly Token[], environment: RuleEnvironment) {
+    this.words = words;
+    this.environment = environment;
+  }
+
+  parse(): ParsedRule {
+    while (this.at < this.words.length) this.skipping(() => this.step());
+    if (this.negation !== undefined) this.fail('RULES_BAD_WORD', 'a "!" with nothing after it', this.negation);
+    this.skipping(() => this.checkFixedPart());
+    const matches: MatchUse[] = [];
+    let target = this.verdict;
+    for (const use of this.uses) {
+      this.skipping(() => {
+        const options = this.finish(use);
+        if (use.extension.kind === 'match') matches.push({ extension: use.extension, options });
+        else target = { kind: 'extension', extension: use.extension, options };
+      });
+    }
+    const otherFamily = this.family !== undefined && this.family !== this.environment.family;
+    return { fixed: this.fixed, counters: this.counters, matches, target, missing: this.missing, otherFamily };
+  }
+
+  /** Runs a part of the parsing; what is not supported ends it, or is noted when told to skip such rules. */
+  private skipping(part: () => void): void {
+    try {
+      part();
+    } catch (error) {
+      if (!(error instanceof UnsupportedError)) throw error;
+      if (this.environment.unsupported === 'stop') {
+        this.fail('RULES_UNSUPPORTED', `${error.missing} is not supported`, error.token, SKIP_ADVICE);
+      }
+      this.missing ??= error.missing;
+    }
+  }
+
+  private step(): void {
+    const word = this.next();
+    if (word.text === '!') {
+      if (this.negation !== undefined) this.fail('RULES_BAD_WORD', 'two "!" one after the other', word);
+      this.negation = word;
+      return;
+    }
+    const { option, attached } = splitOption(word);
+    if (option === undefined) {
+      if (this.missing !== undefined) return;
+      this.fail(
+        'RULES_BAD_WORD',
+        `"${word.text}" is not expected here`,
+        word,
+        strayAdvice(word, this.words[this.at - 2]),
+      );
+    }
+    const found = this.resolve(option, word);
+    if (found === undefined) {
+      this.negation = undefined;
+      return;
+    }
+    const negated = this.negation !== undefined;
+    this.negation = undefined;
+    const values = attached === undefined ? [] : [attached];
+    if ('letter' in found) this.fixedOption(found.letter, word, negated, values);
+    else this.extensionOption(found, word, negated, values);
+  }
+
+  private next(): Token {
+    const word = this.words[this.at++];
+    if (word === undefined) throw new RangeError('read past the end of a rule');
+    return word;
+  }
+
+  private value(option: Token, attached: Token[]): Token {
+    const value = attached.pop() ?? this.words[this.at++];
+    return value ?? this.fail('RULES_MISSING_ARGUMENT', `${option.text} needs an argument`, option);
+  }
+
+  /** Which option a word is; undefined for one of an extension that is not supported (when skipping). */
+  private resolve(name: string, word: Token): Found | undefined {
+    const exact = this.lookUp((candidate) => candidate === name);
+    if (exact.length > 0) return exact[0];
+    const loaded = this.loadProtocolMatch((candidate) => candidate === name);
+    if (loaded !== undefined) return loaded;
+    // What follows an extension that is not known may be options of that one.
+    if (this.missing === undefined && name.startsWith('--')) {
+      const starts = (candidate: string): boolean => candidate.startsWith(name);
+      const near = this.lookUp(starts);
+      if (near.length > 1 && !sameOption(near)) {
+        this.fail('RULES_AMBIGUOUS_OPTION', `${name} could be ${[...new Set(near.map(nameOf))].join(' or ')}`, word);
+      }
+      const only = near[0] ?? this.loadProtocolMatch(starts);
+      if (only !== undefined) return only;
+    }
+    if (this.missing !== undefined) return undefined;
+    return this.unknownOption(name, word);
+  }
+
+  /** Options whose name passes, those of the extension named last first, the fixed ones before all. */
+  private lookUp(test: (name: string) => boolean): Found[] {
+    const found: Found[] = [];
+    for (const letter of FIXED_LETTERS) if (test(letter)) found.push({ letter });
+    for (const [name, letter] of FIXED_OPTIONS) if (test(name)) found.push({ letter });
+    for (let i = this.uses.length - 1; i >= 0; i--) {
+      const use = this.uses[i];
+      if (use !== undefined) found.push(...optionsOf(use, test));
+    }
+    return found;
+  }
+
+  /** `-p tcp --dport 80` works without `-m tcp`: the protocol's own match is loaded when an option needs it. */
+  private loadProtocolMatch(test: (name: string) => boolean): Found | undefined {
+    const name = PROTOCOL_MATCHES.get(this.fixed.protocol?.number ?? 0);
+    if (name === undefined || this.uses.some((use) => use.extension.name === name)) return undefined;
+    const extension = MATCHES.get(name);
+    const token = this.words[this.at - 1];
+    if (extension === undefined || token === undefined) return undefined;
+    const use: Pending = { extension, options: [], token };
+    const found = optionsOf(use, test)[0];
+    if (found === undefined) return undefined;
+    this.uses.push(use);
+    return found;
+  }
+
+  private unknownOption(name: string, word: Token): never {
+    const implicit = PROTOCOL_MATCHES.get(this.fixed.protocol?.number ?? 0);
+    if (implicit !== undefined && !MATCHES.has(implicit)) throw new UnsupportedError(`match ${implicit}`, word);
+    const candidates = [...FIXED_OPTIONS.keys()];
+    for (const use of this.uses) candidates.push(...use.extension.options.flatMap((spec) => spec.names));
+    const extra = implicit === undefined ? undefined : MATCHES.get(implicit);
+    if (extra !== undefined) candidates.push(...extra.options.flatMap((spec) => spec.names));
+    this.fail(
+      'RULES_UNKNOWN_OPTION',
+      `unknown option "${name}"`,
+      word,
+      didYouMean(name, candidates, this.ownerAdvice(name)),
+    );
+  }
+
+  /** Names the extension that has such an option, when the rule does not name it. */
+  private ownerAdvice(name: string): string {
+    const has = (specs: readonly OptionSpec[]): boolean => specs.some((spec) => spec.names.includes(name));
+    for (const extension of MATCHES.values()) {
+      if (!has(extension.options)) continue;
+      const protocol = [...PROTOCOL_MATCHES].find(([, match]) => match === extension.name);
+      return protocol === undefined ? `add -m ${extension.name} before it` : `add -p ${extension.name} before it`;
+    }
+    for (const extension of TARGETS.values()) if (has(extension.options)) return `it belongs to -j ${extension.name}`;
+    return 'see the options of the matches and the target of this rule in iptables-extensions(8)';
+  }
+
+  private fixedOption(letter: string, word: Token, negated: boolean, attached: Token[]): void {
+    if (letter !== '-m') {
+      const once = letter === '-g' ? '-j' : letter;
+      if (this.seen.has(once)) this.fail('RULES_DUPLICATE_OPTION', `${word.text} is given more than once`, word);
+      this.seen.add(once);
+    }
+    if (negated && !NEGATABLE.has(letter)) this.fail('RULES_NOT_NEGATABLE', `${word.text} cannot be negated`, word);
+    const value = WITHOUT_ARGUMENT.has(letter) ? word : this.value(word, attached);
+    const fail = this.fail.bind(this);
+    const { family } = this.environment;
+    switch (letter) {
+      case '-s':
+        this.fixed = { ...this.fixed, sources: parseAddressList(value, negated, family, fail) };
+        break;
+      case '-d':
+        this.fixed = { ...this.fixed, destinations: parseAddressList(value, negated, family, fail) };
+        break;
+      case '-p':
+        this.fixed = { ...this.fixed, protocol: parseProtocol(value, negated, fail) };
+        break;
+      case '-i':
+        this.fixed = { ...this.fixed, inInterface: parseInterface(value, negated, fail), inToken: word };
+        break;
+      case '-o':
+        this.fixed = { ...this.fixed, outInterface: parseInterface(value, negated, fail), outToken: word };
+        break;
+      case '-f':
+        this.fixed = { ...this.fixed, fragment: parseFragment(word, negated, family, fail) };
+        break;
+      case '-m':
+        this.loadMatch(value);
+        break;
+      case '-j':
+        this.jump(value);
+        break;
+      case '-g':
+        this.goto(value);
+        break;
+      case '-c':
+        this.counters = { packets: parseCounter(value, fail), bytes: parseCounter(this.value(word, []), fail) };
+        break;
+      default:
+        this.family = letter === '-4' ? 4 : 6;
+    }
+  }
+
+  private extensionOption(
+    found: Extract<Found, { use: Pending }>,
+    word: Token,
+    negated: boolean,
+    attached: Token[],
+  ): void {
+    const { use, spec } = found;
+    const name = spec.names[0] ?? found.name;
+    if (negated && !spec.negatable)
+      this.fail('RULES_NOT_NEGATABLE', `${name} cannot be negated`, word, 'leave out the "!"');
+    if (use.options.some((other) => other.name === name)) {
+      const { extension } = use;
+      this.fail(
+        'RULES_DUPLICATE_OPTION',
+        `${name} is given more than once`,
+        word,
+        againAdvice(extension.kind, extension.name),
+      );
+    }
+    const args: Token[] = [];
+    while (args.length < spec.args) args.push(this.value(word, attached));
+    use.options.push({ name, negated, args, token: word });
+  }
+
+  private loadMatch(word: Token): void {
+    const name = word.text === 'icmpv6' ? 'icmp6' : word.text;
+    const extension = MATCHES.get(name);
+    if (extension !== undefined) {
+      if (!extension.families.includes(this.environment.family)) this.wrongFamily(`match ${name}`, word);
+      this.uses.push({ extension, options: [], token: word });
+      return;
+    }
+    if (OTHER_MATCHES.includes(name) || this.environment.unsupported === 'skip') {
+      throw new UnsupportedError(`match ${name}`, word);
+    }
+    const advice = didYouMean(name, [...MATCHES.keys(), ...OTHER_MATCHES], SKIP_ADVICE);
+    this.fail('RULES_UNKNOWN_MATCH', `match ${name} is not known`, word, advice);
+  }
+
+  private jump(word: Token): void {
+    const name = word.text;
+    const { chains, table, family } = this.environment;
+    if (chains.has(name)) {
+      if (isBuiltin(table, name))
+        this.fail('RULES_JUMP_TO_BUILTIN', `${name} is a built-in chain, which no rule may jump to`, word);
+      this.verdict = { kind: 'jump', chain: name };
+      return;
+    }
+    if (isVerdict(name)) {
+      if (name === 'DROP' && table === 'nat') {
+        this.fail(
+          'RULES_DROP_IN_NAT',
+          'DROP is not allowed in the nat table',
+          word,
+          'drop in the filter table instead',
+        );
+      }
+      this.verdict = { kind: 'verdict', verdict: name };
+      return;
+    }
+    const extension = TARGETS.get(name);
+    if (extension !== undefined) {
+      if (!extension.families.includes(family)) this.wrongFamily(`target ${name}`, word);
+      this.target = { extension, options: [], token: word };
+      this.uses.push(this.target);
+      return;
+    }
+    if (OTHER_TARGETS.includes(name)) throw new UnsupportedError(`target ${name}`, word);
+    this.unknownChain(name, word);
+  }
+
+  private goto(word: Token): void {
+    const { chains, table } = this.environment;
+    if (!chains.has(word.text)) this.unknownChain(word.text, word);
+    if (isBuiltin(table, word.text)) {
+      this.fail('RULES_JUMP_TO_BUILTIN', `${word.text} is a built-in chain, which no rule may go to`, word);
+    }
+    this.verdict = { kind: 'goto', chain: word.text };
+  }
+
+  private unknownChain(name: string, word: Token): never {
+    const { chains, table } = this.environment;
+    const userChains = [...chains.keys()].filter((chain) => !isBuiltin(table, chain));
+    const candidates = [...userChains, ...VERDICTS, ...TARGETS.keys(), ...OTHER_TARGETS];
+    const advice = didYouMean(name, candidates, `declare it in the ${table} table with ":${name} - [0:0]"`);
+    this.fail(
+      'RULES_UNKNOWN_TARGET',
+      `jump to a chain that is not there: "${name}" (nor is it a target)`,
+      word,
+      advice,
+    );
+  }
+
+  private wrongFamily(what: string, word: Token): never {
+    const { family } = this.environment;
+    this.fail(
+      'RULES_WRONG_FAMILY',
+      `${what} is not for IPv${family}`,
+      word,
+      `use it in IPv${family === 4 ? 6 : 4} rules`,
+    );
+  }
+
+  /** What iptables checks of the fixed part once it has the whole rule. */
+  private checkFixedPart(): void {
+    const { table, chain } = this.environment;
+    if (!isBuiltin(table, chain)) return;
+    const { inToken, outToken } = this.fixed;
+    if (inToken !== undefined && (chain === 'OUTPUT' || chain === 'POSTROUTING')) {
+      this.fail(
+        'RULES_WRONG_CHAIN',
+        `-i cannot be used in ${chain}`,
+        inToken,
+        'packets there have no incoming interface to match',
+      );
+    }
+    if (outToken !== undefined && (chain === 'INPUT' || chain === 'PREROUTING')) {
+      this.fail('RULES_WRONG_CHAIN', `-o cannot be used in ${chain}`, outToken, 'packets there are not routed out yet');
+    }
+  }
+
+  private finish(use: Pending): unknown {
+    const { extension, token } = use;
+    this.checkProtocol(use);
+    this.checkTable(use);
+    const { family, table, chain } = this.environment;
+    const context: ParseContext = {
+      family,
+      table,
+      chain,
+      protocol: this.fixed.protocol?.number ?? 0,
+      protocolNegated: this.fixed.protocol?.negated ?? false,
+      fail: (code, what, at, advice) => this.fail(code, what, at ?? token, advice),
+      unsupported: (missing, at) => {
+        throw new UnsupportedError(missing, at ?? token);
+      },
+    };
+    return extension.parse(use.options, context);
+  }
+
+  private checkProtocol({ extension, token }: Pending): void {
+    const { protocols } = extension;
+    if (protocols === undefined) return;
+    const { protocol } = this.fixed;
+    if (protocol !== undefined && !protocol.negated && protocols.includes(protocol.number)) return;
+    const wanted = protocols.map((number) => `-p ${PROTOCOL_MATCHES.get(number) ?? number}`).join(' or ');
+    this.fail(
+      'RULES_WRONG_PROTOCOL',
+      `${extension.kind} ${extension.name} needs ${wanted}`,
+      token,
+      `add ${wanted} to the rule`,
+    );
+  }
+
+  private checkTable({ extension, token }: Pending): void {
+    const { table } = this.environment;
+    if (extension.tables === undefined || extension.tables.includes(table)) return;
+    const tables = extension.tables.join(' or ');
+    const what = `${extension.kind} ${extension.name} is not allowed in table ${table}`;
+    this.fail(
+      'RULES_WRONG_TABLE',
+      what,
+      token,
+      `it works in table ${tables} (${TABLE_CHAINS[extension.tables[0] ?? table].join(', ')})`,
+    );
+  }
+
+  private fail(code: string, what: string, token: Token | undefined, advice?: string): never {
+    const { file, line } = this.environment;
+    throw new NatreplayError(code, what, { file, line, column: token?.column, advice });
+  }
+}
+
+const SKIP_ADVICE = 'with --unsupported skip such rules never match and are listed in the report';
+const NEGATABLE = new Set(['-s', '-d', '-p', '-i', '-o', '-f']);
+const WITHOUT_ARGUMENT = new Set(['-f', '-4', '-6']);
+
+function isVerdict(name: string): name is 'ACCEPT' | 'DROP' | 'RETURN' {
+  return VERDICTS.includes(name);
+}
+
+/** `--dport=80` and `-s1.2.3.4` carry their argument with them. */
+function splitOption(word: Token): { option: string | undefined; attached: Token | undefined } {
+  const { text } = word;
+  if (!text.startsWith('-') || text === '-' || text === '--') return { option: undefined, attached: undefined };
+  if (text.startsWith('--')) {
+    const equals = text.indexOf('=');
+    if (equals < 0) return { option: text, attached: undefined };
+    return { option: text.slice(0, equals), attached: { ...word, text: text.slice(equals + 1) } };
+  }
+  if (text.length === 2 || !FIXED_LETTERS.has(text.slice(0, 2)) || WITHOUT_ARGUMENT.has(text.slice(0, 2))) {
+    return { option: text, attached: undefined };
+  }
+  return { option: text.slice(0, 2), attached: { ...word, text: text.slice(2) } };
+}
+
+function optionsOf(use: Pending, test: (name: string) => boolean): Found[] {
+  const found: Found[] = [];
+  for (const spec of use.extension.options) {
+    for (const name of spec.names) if (test(name)) found.push({ use, spec, name });
+  }
+  return found;
+}
+
+function nameOf(found: Found): string {
+  return 'letter' in found ? found.letter : found.name;
+}
+
+function sameOption(found: readonly Found[]): boolean {
+  const [first] = found;
+  if (first === undefined) return true;
+  if ('letter' in first) return found.every((other) => 'letter' in other && other.letter === first.letter);
+  return found.every((other) => !('letter' in other) && other.spec === first.spec);
+}
+
+function strayAdvice(word: Token, before: Token | undefined): string | undefined {
+  if (before?.text === '!') return undefined;
+  if (/[,:]$/.test(before?.text ?? '') || word.text.startsWith(',')) return 'lists are written without blanks';
+  return 'a value with blanks must be quoted, and "!" stands before the option (! -s, not -s !)';
+}
+
+function againAdvice(kind: 'match' | 'target', name: string): string | undefined {
+  return kind === 'match' ? `write -m ${name} again for a second one` : undefined;
+}
