@@ -33,14 +33,19 @@ function addressType6(tables: RouteTables, address: Uint32Array, limit: Interfac
   if (route === undefined) return 'unreachable';
   if (route.type === 'local') return limit === undefined || route.iface === limit ? 'local' : 'unicast';
   if (route.type === 'anycast') return 'anycast';
-  if (route.type === 'unicast') return 'unicast';
-  return limit === undefined ? 'unreachable' : 'unicast';
+  return isRejected(route.type) ? 'unreachable' : 'unicast';
+}
+
+/** RTF_REJECT: what a lookup finds is an error. */
+function isRejected(type: RouteType): boolean {
+  return type === 'unreachable' || type === 'prohibit' || type === 'blackhole';
 }
 
 /**
  * Whether an IPv6 address is of one of `types`, by xt_addrtype's own rules (match_type6): multicast, unicast and unspec
- * are asked of the address alone, and each of them that is named must hold; local, anycast, unreachable and prohibit
- * are asked of the routes, and one of those named is enough. So a host's own address is both unicast and local.
+ * are asked of the address alone, and each of them that is named must hold; local, anycast and unreachable are asked of
+ * the routes, and one of those named is enough. So a host's own address is both unicast and local. (The others are
+ * refused for IPv6 when the rule is loaded.)
  */
 export function matchesAddressTypes6(
   host: Host,
@@ -53,8 +58,14 @@ export function matchesAddressTypes6(
   if (types.has('multicast') && !multicast) return false;
   if (types.has('unicast') && (multicast || unspecified)) return false;
   if (types.has('unspec') && !unspecified) return false;
-  const routed = (['local', 'anycast', 'unreachable', 'prohibit'] as const).filter((type) => types.has(type));
-  if (routed.length === 0) return true;
-  const type = multicast || unspecified ? 'unicast' : host.addressType(6, address, limitToInterface);
-  return routed.some((name) => name === type);
+  if (!types.has('local') && !types.has('anycast') && !types.has('unreachable')) return true;
+  return types.has(routedType6(host, address, limitToInterface));
+}
+
+/** match_lookup_rt6. */
+function routedType6(host: Host, address: Uint32Array, limit: InterfaceIndex | undefined): RouteType {
+  const route = host.route(6, address);
+  if (route === undefined || isRejected(route.type)) return 'unreachable';
+  if (route.type === 'local' && limit !== undefined && route.iface !== limit) return 'unicast';
+  return route.type;
 }

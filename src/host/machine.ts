@@ -3,6 +3,7 @@ import { addressTypeOf } from './addresstype.js';
 import type { HostDescription, InterfaceDescription, RouteDescription } from './description.js';
 import { withLoopback } from './description.js';
 import { type RouteTables, routeTables } from './routetables.js';
+import { interfaceSysctl } from './sysctl.js';
 import type { Family, Host, HostInterface, InterfaceIndex, Route, RouteType } from './types.js';
 
 export function makeHost(description: HostDescription): Host {
@@ -61,9 +62,8 @@ class Machine implements Host {
   /** A route over a link without carrier is used unless the interface's ignore_routes_with_linkdown says otherwise. */
   private ignored(route: RouteDescription): boolean {
     if (!route.linkdown || route.type === 'local') return false;
-    const family = route.family === 4 ? 'ipv4' : 'ipv6';
-    const set = (scope: string): boolean =>
-      this.sysctls.get(`net.${family}.conf.${scope}.ignore_routes_with_linkdown`) === '1';
+    const set = (iface: string): boolean =>
+      this.sysctls.get(interfaceSysctl(route.family, iface, 'ignore_routes_with_linkdown')) === '1';
     return set('all') || (route.device !== undefined && set(route.device));
   }
 }
