@@ -91,8 +91,10 @@ export abstract class SlabReader implements CaptureReader {
     slab.end = end;
     // Records before a damaged one are still delivered; the call after that throws.
     if (end === 0 && this.state.problem !== undefined) this.fail();
-    if (this.state.needed > 0 && filler.ended) this.warnOfCut(end);
-    if (filler.ended && (end === filler.filled || this.state.needed > 0)) this.finished = true;
+    if (filler.ended && (end === filler.filled || this.state.needed > 0)) {
+      this.finished = true;
+      if (this.state.needed > 0 || this.source.cut !== undefined) this.warnOfCut(end);
+    }
     if (!this.finished) filler.keep(slab, end);
     return end > 0;
   }
@@ -120,10 +122,12 @@ export abstract class SlabReader implements CaptureReader {
   private warnOfCut(end: number): void {
     const offset = this.offsetOf(end);
     const left = this.filler.filled - end;
-    const why = this.source.cut === undefined ? '' : ` (${this.source.cut})`;
+    const { needed } = this.state;
+    const record = `its last record, at byte ${offset}, has ${left} bytes of at least ${needed}`;
+    const reasons = [...(needed > 0 ? [record] : []), ...(this.source.cut === undefined ? [] : [this.source.cut])];
     this.warnings.push({
       code: 'CAPTURE_TRUNCATED',
-      message: `the capture is cut short: its last record, at byte ${offset}, has ${left} bytes of at least ${this.state.needed}${why}; everything before it was read`,
+      message: `the capture is cut short: ${reasons.join(', ')}; everything before was read`,
       file: this.path,
       offset,
     });
