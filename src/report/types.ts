@@ -1,7 +1,7 @@
 /** What a replay found out, gathered once and then shown in several ways (terminal, JSON, listings). */
 import type { CaptureWarning, WrittenFile } from '../capture/types.js';
 import type { Host } from '../host/types.js';
-import type { Ruleset } from '../rules/types.js';
+import type { Ruleset, TableName } from '../rules/types.js';
 
 export type Verdict = 'forward' | 'local' | 'drop' | 'held' | 'outgoing' | 'ignored';
 
@@ -61,6 +61,8 @@ export interface RuleCounters {
   /** By table, then chain: `policy` for built-in chains, and one entry per rule, in order. */
   packets(table: string, chain: string, rule: number | 'policy'): number;
   bytes(table: string, chain: string, rule: number | 'policy'): number;
+  /** Tables that were read but that no packet went through. */
+  readonly notEvaluated?: readonly TableName[] | undefined;
 }
 
 /** An entry of the connection table at the capture's end, for `conntrack -L` text. Addresses as text. */
@@ -69,7 +71,7 @@ export interface ConnectionEntry {
   readonly protocol: number;
   /** Seconds until it expires, rounded down as the kernel prints them. */
   readonly timeout: number;
-  /** TCP state name (`ESTABLISHED`), undefined for other protocols. */
+  /** TCP (or SCTP, DCCP) state name (`ESTABLISHED`), undefined for other protocols. */
   readonly tcpState: string | undefined;
   readonly original: ConnectionTuple;
   readonly reply: ConnectionTuple;
@@ -86,14 +88,25 @@ export interface ConnectionTuple {
   readonly sourcePort: number | undefined;
   readonly destinationPort: number | undefined;
   readonly icmp: { readonly type: number; readonly code: number; readonly id: number } | undefined;
-  /** GRE keys, undefined otherwise. */
+  /** GRE key of the source, undefined for other protocols. */
   readonly greKey: number | undefined;
+  /** GRE key of the destination; the source's if not given (0 both but for PPTP). */
+  readonly greDestinationKey?: number | undefined;
+}
+
+/** A file of text that was written beside the captures: the packet log, counters, the connection listing. */
+export interface WrittenText {
+  readonly path: string;
+  /** What it holds, as the report names it: `packet log`, `counters`, `connections`. */
+  readonly what: string;
+  readonly bytes: number;
 }
 
 export interface ReplayResult {
   readonly host: Host;
   readonly inputs: readonly InputSummary[];
   readonly outputs: readonly WrittenFile[];
+  readonly texts?: readonly WrittenText[] | undefined;
   readonly records: number;
   readonly verdicts: VerdictCounts;
   /** Why packets were dropped or went past NAT: reason -> packets, most frequent first. */
@@ -116,11 +129,11 @@ export interface PacketLogEntry {
   readonly ts: string;
   readonly in: string | null;
   readonly verdict: Verdict;
-  readonly why?: string;
-  readonly state?: 'new' | 'established' | 'related' | 'invalid' | 'untracked';
-  readonly nat?: string;
-  readonly rule?: string;
-  readonly out?: readonly { readonly iface: string | null; readonly record: number }[];
-  readonly before?: string;
-  readonly after?: string;
+  readonly why?: string | undefined;
+  readonly state?: 'new' | 'established' | 'related' | 'invalid' | 'untracked' | undefined;
+  readonly nat?: string | undefined;
+  readonly rule?: string | undefined;
+  readonly out?: readonly { readonly iface: string | null; readonly record: number }[] | undefined;
+  readonly before?: string | undefined;
+  readonly after?: string | undefined;
 }
