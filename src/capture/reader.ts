@@ -4,6 +4,8 @@ import { openDecompressed } from './compression.js';
 import { describeContent } from './content.js';
 import { SlabFiller } from './filler.js';
 import { PCAP_FILE_HEADER, type PcapHeader, parsePcapHeader, walkPcap } from './pcap.js';
+import { BLOCK_SECTION, SECTION_MINIMUM } from './pcapng.js';
+import { PcapngWalker } from './pcapng-walk.js';
 import type { Slab, SlabLayout } from './slab.js';
 import type { ByteSource } from './source.js';
 import type { CaptureFormat, CaptureInterface, CaptureReader, CaptureWarning } from './types.js';
@@ -31,6 +33,7 @@ export async function openCapture(path: string, options: OpenCaptureOptions = {}
     }
     const header = parsePcapHeader(content);
     if (header !== undefined) return new PcapReader(source, content, header, options.assignedName);
+    if (isSectionHeader(content)) return new PcapngReader(source, content, options.assignedName);
     throw notACapture(path, content);
   } catch (error) {
     await source.close();
@@ -41,6 +44,13 @@ export async function openCapture(path: string, options: OpenCaptureOptions = {}
 function notACapture(file: string, content: Uint8Array): NatreplayError {
   const { code, what, advice } = describeContent(content);
   return new NatreplayError(code, what, { file, advice });
+}
+
+/** The type of a section header block is the same in both byte orders. */
+function isSectionHeader(head: Uint8Array): boolean {
+  const isType = head.length >= 4 && new DataView(head.buffer, head.byteOffset).getUint32(0) === BLOCK_SECTION;
+  // The head is 24 bytes, a section header at least 28: a shorter file is told apart here, a cut one when walking.
+  return isType && head.length === Math.min(PCAP_FILE_HEADER, SECTION_MINIMUM);
 }
 
 /** What the readers of both formats share: filling slabs, carrying the partial record over, the end of the file. */
@@ -164,5 +174,24 @@ export class PcapReader extends SlabReader {
 
   protected walk(slab: Slab, to: number): number {
     return walkPcap(slab, 0, to, this.header, this.state);
+  }
+}
+
+export class PcapngReader extends SlabReader {
+  readonly format = 'pcapng';
+  readonly interfaces: CaptureInterface[] = [];
+  private readonly walker: PcapngWalker;
+
+  constructor(source: ByteSource, head: Uint8Array, assignedName: string | undefined) {
+    super(source, head, 0);
+    this.walker = new PcapngWalker((description) => this.interfaces.push({ ...description, assignedName }) - 1);
+  }
+
+  protected get layout(): SlabLayout {
+    return { kind: 'pcapng', bigEndian: this.walker.bigEndian };
+  }
+
+  protected walk(slab: Slab, to: number): number {
+    return this.walker.walk(slab, 0, to, this.state);
   }
 }

@@ -3,23 +3,22 @@
  * frame does: the library says nothing when a file is cut short.
  */
 
-enum Expect {
-  Magic,
-  SkippableSize,
-  Descriptor,
-  Header,
-  BlockHeader,
-  Block,
-  Checksum,
-  Skippable,
-}
+/** The parts of a frame; those up to DESCRIPTOR, and BLOCK_HEADER, are read as numbers, the others skipped. */
+const MAGIC = 0;
+const SKIPPABLE_SIZE = 1;
+const DESCRIPTOR = 2;
+const HEADER = 3;
+const BLOCK_HEADER = 4;
+const BLOCK = 5;
+const CHECKSUM = 6;
+const SKIPPABLE = 7;
 
 const DICTIONARY_ID_BYTES = [0, 1, 2, 4] as const;
 const CONTENT_SIZE_BYTES = [0, 2, 4, 8] as const;
 const BLOCK_TYPE_RLE = 1;
 
 export class ZstdFrameScanner {
-  private expect = Expect.Magic;
+  private expect: number = MAGIC;
   /** Bytes of the current part still to come, and those of them that were gathered as a little-endian number. */
   private left = 4;
   private value = 0;
@@ -29,7 +28,7 @@ export class ZstdFrameScanner {
 
   /** Whether what was pushed so far ends between two frames. */
   get atFrameEnd(): boolean {
-    return this.expect === Expect.Magic && this.left === 4;
+    return this.expect === MAGIC && this.left === 4;
   }
 
   push(bytes: Uint8Array): void {
@@ -50,38 +49,44 @@ export class ZstdFrameScanner {
   }
 
   private gathers(): boolean {
-    return this.expect <= Expect.Descriptor || this.expect === Expect.BlockHeader;
+    return this.expect <= DESCRIPTOR || this.expect === BLOCK_HEADER;
   }
 
-  private next(expect: Expect, length: number): void {
+  private next(expect: number, length: number): void {
     this.expect = expect;
     this.left = length;
     this.value = 0;
     this.read = 0;
   }
 
+  /** The current part is complete: on to the next. */
   private advance(): void {
     const value = this.value;
     switch (this.expect) {
-      case Expect.Magic:
-        return Math.floor(value / 16) === 0x184d2a5
-          ? this.next(Expect.SkippableSize, 4)
-          : this.next(Expect.Descriptor, 1);
-      case Expect.SkippableSize:
-        return this.next(Expect.Skippable, value);
-      case Expect.Descriptor:
-        return this.next(Expect.Header, this.headerLength(value));
-      case Expect.Header:
-        return this.next(Expect.BlockHeader, 3);
-      case Expect.BlockHeader: {
+      case MAGIC:
+        if (Math.floor(value / 16) === 0x184d2a5) this.next(SKIPPABLE_SIZE, 4);
+        else this.next(DESCRIPTOR, 1);
+        break;
+      case SKIPPABLE_SIZE:
+        this.next(SKIPPABLE, value);
+        break;
+      case DESCRIPTOR:
+        this.next(HEADER, this.headerLength(value));
+        break;
+      case HEADER:
+        this.next(BLOCK_HEADER, 3);
+        break;
+      case BLOCK_HEADER:
         this.lastBlock = (value & 1) === 1;
-        return this.next(Expect.Block, ((value >> 1) & 3) === BLOCK_TYPE_RLE ? 1 : value >> 3);
-      }
-      case Expect.Block:
-        if (!this.lastBlock) return this.next(Expect.BlockHeader, 3);
-        return this.checksum ? this.next(Expect.Checksum, 4) : this.next(Expect.Magic, 4);
+        this.next(BLOCK, ((value >> 1) & 3) === BLOCK_TYPE_RLE ? 1 : value >> 3);
+        break;
+      case BLOCK:
+        if (!this.lastBlock) this.next(BLOCK_HEADER, 3);
+        else if (this.checksum) this.next(CHECKSUM, 4);
+        else this.next(MAGIC, 4);
+        break;
       default:
-        return this.next(Expect.Magic, 4);
+        this.next(MAGIC, 4);
     }
   }
 
