@@ -1,6 +1,5 @@
 /** Writes a capture for benchmarks, with the host and the rules it belongs to. See README.md. */
 
-import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -99,7 +98,7 @@ async function main(): Promise<void> {
     writeScenario(given.out, count(given.published));
     for (const block of captureBlocks(traffics[0])) {
       // The block's memory is used again for the next one, so its writing is waited for.
-      if (!process.stdout.write(block)) await once(process.stdout, 'drain');
+      await new Promise((resolve) => process.stdout.write(block, resolve));
     }
     return;
   }

@@ -27,7 +27,7 @@ export async function measure(command: string, args: readonly string[]): Promise
   const start = performance.now();
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const watch = watchUsage(child);
-  const output = ended(child, `${command} ${args.join(' ')}`);
+  const output = ended({ child, name: `${command} ${args.join(' ')}` });
   const stdout = await output.finally(watch.stop);
   return { seconds: (output.endedAt() - start) / 1000, ...watch.usage(), stdout };
 }
@@ -49,14 +49,24 @@ export function watchUsage(child: ChildProcess): { usage(): Usage; stop(): void 
   return { usage: () => ({ peakBytes, processorSeconds }), stop: () => clearInterval(timer) };
 }
 
-/** Settles with a child's standard output when it has ended. */
-export function ended(child: ChildProcess, name: string): Promise<string> & { endedAt(): number } {
+interface Running {
+  readonly child: ChildProcess;
+  /** For messages. */
+  readonly name: string;
+  /** `ignored`: somebody else reads its standard output. */
+  readonly stdout?: 'ignored';
+}
+
+/** Settles with a child's standard output when it has ended; failing is an error with the end of its standard error. */
+export function ended({ child, name, stdout: use }: Running): Promise<string> & { endedAt(): number } {
   let stdout = '';
   let stderr = '';
   let at = 0;
-  child.stdout?.on('data', (text: Buffer) => {
-    stdout += text.toString();
-  });
+  if (use !== 'ignored') {
+    child.stdout?.on('data', (text: Buffer) => {
+      stdout += text.toString();
+    });
+  }
   child.stderr?.on('data', (text: Buffer) => {
     stderr = (stderr + text.toString()).slice(-2000);
   });
