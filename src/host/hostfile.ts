@@ -119,6 +119,7 @@ function describeAddress(info: AddressJson): InterfaceAddress[] {
       peer: peer?.words,
       ...(info.tentative === true || info.dadfailed === true ? { tentative: true } : {}),
       ...(info.deprecated === true ? { deprecated: true } : {}),
+      ...(info.noprefixroute === true ? { noPrefixRoute: true } : {}),
     },
   ];
 }

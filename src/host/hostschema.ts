@@ -27,6 +27,7 @@ const addressInfo = z.looseObject({
   tentative: z.boolean().optional(),
   dadfailed: z.boolean().optional(),
   deprecated: z.boolean().optional(),
+  noprefixroute: z.boolean().optional(),
 });
 
 const link = z.looseObject({

@@ -32,7 +32,7 @@ function routes4(iface: InterfaceDescription, address: InterfaceAddress): RouteD
     routes.push(add('local', 'broadcast', ipv4Words(address.broadcast), 32));
   }
   if (address.secondary || first === 0) return routes;
-  if (prefixLength < 32 || first !== own) {
+  if ((prefixLength < 32 || first !== own) && address.noPrefixRoute !== true) {
     routes.push(
       iface.loopback ? add('local', 'local', subnet, prefixLength) : add('main', 'unicast', subnet, prefixLength),
     );
@@ -44,7 +44,7 @@ function routes4(iface: InterfaceDescription, address: InterfaceAddress): RouteD
 function routes6(iface: InterfaceDescription, address: InterfaceAddress): RouteDescription[] {
   const add = maker(iface, 6, undefined);
   const routes = address.tentative === true ? [] : [add('local', 'local', address.words, 128)];
-  if (iface.loopback) return routes;
+  if (iface.loopback || address.noPrefixRoute === true) return routes;
   const { prefixLength } = address;
   routes.push(add('main', 'unicast', networkOf(6, address.words, prefixLength), prefixLength, CONNECTED_METRIC6));
   if (address.peer !== undefined) routes.push(add('main', 'unicast', address.peer, 128, CONNECTED_METRIC6));

@@ -23,6 +23,8 @@ export interface InterfaceAddress {
   readonly tentative?: boolean;
   /** IPv6: used as a source only if there is no other. */
   readonly deprecated?: boolean;
+  /** Its subnet gets no route of the kernel's own (`noprefixroute`). */
+  readonly noPrefixRoute?: boolean;
 }
 
 export interface HostInterface {

@@ -17,7 +17,7 @@ const HOST = hostFromOptions({
 const index = (host: Host, name: string): number => host.interfaceByName(name)?.index ?? NO_INTERFACE;
 
 describe('the address MASQUERADE takes', () => {
-  test.each([
+  test.each<[iface: string, towards: string, expected: string | undefined, why: string]>([
     ['lan0', '192.168.1.50', '192.168.1.1', 'the first whose subnet has the next hop'],
     ['lan0', '192.168.2.50', '192.168.2.1', 'the second subnet'],
     ['lan0', '10.0.0.1', '192.168.1.1', 'the first if none has it; never a secondary'],
@@ -43,7 +43,7 @@ describe('the address MASQUERADE takes', () => {
 });
 
 describe('the address REDIRECT takes', () => {
-  test.each([
+  test.each<[iface: string, towards: string, expected: string | undefined, why: string]>([
     ['lan0', '10.0.0.1', '192.168.1.1', 'the first of the interface the packet came in by'],
     ['ppp0', '10.0.0.1', undefined, 'none: the packet is dropped'],
     ['@local', '10.0.0.1', '127.0.0.1', 'the loopback in OUTPUT'],
