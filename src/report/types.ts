@@ -58,7 +58,7 @@ export interface ServiceTime {
 /** Counters of a rule set after the run. */
 export interface RuleCounters {
   readonly ruleset: Ruleset;
-  /** By table, then chain: `policy` for built-in chains, and one entry per rule, in order. */
+  /** By table, then chain: `policy` for built-in chains, and the rule's number (`Rule.number`, from 1). */
   packets(table: string, chain: string, rule: number | 'policy'): number;
   bytes(table: string, chain: string, rule: number | 'policy'): number;
   /** Tables that were read but that no packet went through. */
