@@ -9,7 +9,7 @@
  */
 import { maximumFrame } from './limits.js';
 import { DIRECTION_INBOUND, DIRECTION_OUTBOUND, DIRECTION_UNKNOWN, type Slab } from './slab.js';
-import type { WalkState } from './walk.js';
+import { BATCH, type WalkState } from './walk.js';
 
 export const PCAP_FILE_HEADER = 24;
 
@@ -79,66 +79,86 @@ export function isPcapMagic(magic: number): boolean {
 /**
  * Finds the records of `slab.bytes[from..to)` and fills the columns; returns the offset just past the last whole
  * record. `state` says why it stopped there.
- *
- * Hot: about 10 ns for a record of 64 bytes (measured by bench/walk on a file of 5 M records); nothing is allocated.
  */
 export function walkPcap(slab: Slab, from: number, to: number, header: PcapHeader, state: WalkState): number {
+  const columns = slab.records;
+  const bound = maximumFrame(header.linkType);
+  columns.count = 0;
+  let at = from;
+  for (let before = -1; columns.count !== before; ) {
+    before = columns.count;
+    at = walkBatch(slab, at, to, header, bound);
+  }
+  const { count } = columns;
+  columns.source.fill(0, 0, count);
+  if (header.recordHeader === PCAP_MODIFIED_RECORD_HEADER) readDirections(slab);
+  else columns.direction.fill(DIRECTION_UNKNOWN, 0, count);
+  if (at < to && count < columns.capacity) explainStop(slab, at, to, header, bound, state);
+  return at;
+}
+
+/**
+ * Takes up records from `from` on, a batch at the most, and stops before one that is not whole or claims too much.
+ *
+ * Hot: about 15 ns for a record of 64 bytes in shared memory; nothing is allocated.
+ */
+function walkBatch(slab: Slab, from: number, to: number, header: PcapHeader, bound: number): number {
   const view = slab.view;
   const columns = slab.records;
   const { start, end, frame, capturedLength, wireLength, seconds, nanoseconds } = columns;
-  const capacity = columns.capacity;
+  const limit = Math.min(columns.count + BATCH, columns.capacity);
   const littleEndian = !header.bigEndian;
   const headerLength = header.recordHeader;
   const unit = header.nanosecond ? 1 : 1000;
   const perSecond = header.nanosecond ? 1_000_000_000 : 1_000_000;
-  const bound = maximumFrame(header.linkType);
-  const lengthsAt = header.swappedLengths === 'yes' ? ON_WIRE : CAPTURED;
-  const maybeSwapped = header.swappedLengths === 'maybe';
+  const swapped = header.swappedLengths;
   const last = to - headerLength;
-
   let at = from;
-  let count = 0;
-  for (; at <= last && count < capacity; count++) {
-    let captured = view.getUint32(at + lengthsAt, littleEndian);
-    let wire = view.getUint32(at + (CAPTURED + ON_WIRE) - lengthsAt, littleEndian);
-    if (maybeSwapped && captured > wire) {
-      const other = captured;
+  let i = columns.count;
+  for (; at <= last && i < limit; i++) {
+    let captured = view.getUint32(at + CAPTURED, littleEndian);
+    let wire = view.getUint32(at + ON_WIRE, littleEndian);
+    if (swapped !== 'no' && (swapped === 'yes' || captured > wire)) {
+      const first = captured;
       captured = wire;
-      wire = other;
-    }
-    if (captured > bound) {
-      state.fail(at, 'CAPTURE_BAD_LENGTH', `a record claims ${captured} captured bytes, more than ${bound}`);
-      break;
+      wire = first;
     }
     const first = at + headerLength;
     const next = first + captured;
-    if (next > to) break;
+    if (captured > bound || next > to) break;
     let second = view.getUint32(at, littleEndian);
     let fraction = view.getUint32(at + FRACTION, littleEndian);
     if (fraction >= perSecond) {
       second += Math.floor(fraction / perSecond);
       fraction %= perSecond;
     }
-    start[count] = at;
-    end[count] = next;
-    frame[count] = first;
-    capturedLength[count] = captured;
-    wireLength[count] = Math.min(wire, MAX_INT32);
-    seconds[count] = second;
-    nanoseconds[count] = fraction * unit;
+    start[i] = at;
+    end[i] = next;
+    frame[i] = first;
+    capturedLength[i] = captured;
+    wireLength[i] = Math.min(wire, MAX_INT32);
+    seconds[i] = second;
+    nanoseconds[i] = fraction * unit;
     at = next;
   }
-  columns.count = count;
-  columns.source.fill(0, 0, count);
-  if (headerLength === PCAP_MODIFIED_RECORD_HEADER) readDirections(slab);
-  else columns.direction.fill(DIRECTION_UNKNOWN, 0, count);
-  if (count < capacity && at < to && state.problem === undefined) {
-    state.needed = at > last ? headerLength : headerLength + view.getUint32(at + lengthsAt, littleEndian);
-    if (maybeSwapped && at <= last) {
-      state.needed = headerLength + Math.min(state.needed - headerLength, view.getUint32(at + ON_WIRE, littleEndian));
-    }
-  }
+  columns.count = i;
   return at;
+}
+
+/** Says in `state` why there is no whole record at `at`. */
+function explainStop(slab: Slab, at: number, to: number, header: PcapHeader, bound: number, state: WalkState): void {
+  state.needed = header.recordHeader;
+  if (at + header.recordHeader > to) return;
+  const first = slab.view.getUint32(at + CAPTURED, !header.bigEndian);
+  const second = slab.view.getUint32(at + ON_WIRE, !header.bigEndian);
+  const swapped = header.swappedLengths === 'yes' || (header.swappedLengths === 'maybe' && first > second);
+  const captured = swapped ? second : first;
+  if (captured > bound) {
+    state.needed = 0;
+    state.fail(at, 'CAPTURE_BAD_LENGTH', `a record claims ${captured} captured bytes, more than ${bound}`);
+  } else {
+    state.needed += captured;
+  }
 }
 
 function readDirections(slab: Slab): void {

@@ -28,7 +28,7 @@ import {
   SIMPLE_ON_WIRE,
 } from './pcapng.js';
 import { DIRECTION_INBOUND, DIRECTION_OUTBOUND, DIRECTION_UNKNOWN, type Slab } from './slab.js';
-import type { WalkState } from './walk.js';
+import { BATCH, type WalkState } from './walk.js';
 
 const MAX_INT32 = 0x7fffffff;
 const TWO_32 = 4_294_967_296;
@@ -61,8 +61,6 @@ export class PcapngWalker {
    * Fills the columns from `slab.bytes[0..to)`; returns the offset just past the last whole block, or of a section
    * header that changes the byte order. Interfaces described beyond a stop are not yet taken up: a walk that is
    * repeated on more bytes starts from where the last one stopped.
-   *
-   * Hot: about 15 ns for a packet block of 64 bytes; nothing is allocated per record.
    */
   walk(slab: Slab, from: number, to: number, state: WalkState): number {
     const view = slab.view;
@@ -71,7 +69,13 @@ export class PcapngWalker {
     let littleEndian = !this.bigEndian;
     let at = from;
     columns.count = 0;
-    while (at + BLOCK_OVERHEAD <= to && columns.count < capacity) {
+    for (;;) {
+      if (this.inSection) {
+        const before = columns.count;
+        at = this.enhancedPackets(slab, at, to, littleEndian);
+        if (columns.count === before + BATCH) continue;
+      }
+      if (at + BLOCK_OVERHEAD > to || columns.count >= capacity) break;
       const type = view.getUint32(at, littleEndian);
       if (type === BLOCK_SECTION) {
         const bigEndian = byteOrderOf(view, at, state);
@@ -117,6 +121,65 @@ export class PcapngWalker {
     return at;
   }
 
+  /**
+   * Takes up enhanced packet blocks from `from` on, a batch at the most, and stops before anything else: another block, one that is not
+   * whole, or one that is odd in any way, which the general walk then looks at.
+   *
+   * Hot: about 20 ns for a block with a frame of 64 bytes; nothing is allocated.
+   */
+  private enhancedPackets(slab: Slab, from: number, to: number, littleEndian: boolean): number {
+    const view = slab.view;
+    const columns = slab.records;
+    const { start, end, frame, capturedLength, wireLength, source, direction, seconds, nanoseconds } = columns;
+    const limit = Math.min(columns.count + BATCH, columns.capacity);
+    const last = to - PACKET_MINIMUM;
+    let i = columns.count;
+    let at = from;
+    let id = 0;
+    let clock = this.clocks[0];
+    while (at <= last && i < limit && view.getUint32(at, littleEndian) === BLOCK_ENHANCED) {
+      const length = view.getUint32(at + 4, littleEndian);
+      const next = at + length;
+      if (next > to || length < PACKET_MINIMUM || (length & 3) !== 0) break;
+      if (length > this.maximumBlock || view.getUint32(next - 4, littleEndian) !== length) break;
+      const interfaceId = view.getUint32(at + PACKET_INTERFACE, littleEndian);
+      if (interfaceId !== id) {
+        id = interfaceId;
+        clock = this.clocks[id];
+      }
+      if (clock === undefined) break;
+      const perSecond = clock.perSecond;
+      const captured = view.getUint32(at + PACKET_CAPTURED, littleEndian);
+      if (perSecond === 0 || captured > length - PACKET_MINIMUM || captured > clock.maximumFrame) break;
+      const high = view.getUint32(at + PACKET_TIME_HIGH, littleEndian);
+      const low = view.getUint32(at + PACKET_TIME_LOW, littleEndian);
+      // The quotient of doubles is off by one at the most; the remainder, taken modulo 2^32, tells.
+      let second = Math.floor((high * TWO_32 + low) / perSecond);
+      let rest = (low - Math.imul(second, perSecond)) | 0;
+      if (rest < 0) {
+        second--;
+        rest += perSecond;
+      } else if (rest >= perSecond) {
+        second++;
+        rest -= perSecond;
+      }
+      seconds[i] = second + clock.offset;
+      nanoseconds[i] = rest * clock.nanosecondsPerUnit;
+      start[i] = at;
+      end[i] = next;
+      frame[i] = at + PACKET_FRAME;
+      capturedLength[i] = captured;
+      wireLength[i] = Math.min(view.getUint32(at + PACKET_ON_WIRE, littleEndian), MAX_INT32);
+      source[i] = clock.source;
+      const optionsAt = at + PACKET_FRAME + ((captured + 3) & ~3);
+      direction[i] = optionsAt + 8 < next ? directionOf(view, optionsAt, next - 4, littleEndian) : DIRECTION_UNKNOWN;
+      i++;
+      at = next;
+    }
+    columns.count = i;
+    return at;
+  }
+
   /** An enhanced or an obsolete packet block; false when something is wrong with it. */
   private packet(
     slab: Slab,
@@ -142,23 +205,7 @@ export class PcapngWalker {
     const i = columns.count;
     const high = view.getUint32(at + PACKET_TIME_HIGH, littleEndian);
     const low = view.getUint32(at + PACKET_TIME_LOW, littleEndian);
-    const { perSecond } = clock;
-    if (perSecond === 0) {
-      slowTime(columns, i, high, low, clock);
-    } else {
-      // The quotient of doubles is off by one at the most; the remainder, taken modulo 2^32, tells.
-      let second = Math.floor((high * TWO_32 + low) / perSecond);
-      let rest = (low - Math.imul(second, perSecond)) | 0;
-      if (rest < 0) {
-        second--;
-        rest += perSecond;
-      } else if (rest >= perSecond) {
-        second++;
-        rest -= perSecond;
-      }
-      columns.seconds[i] = second + clock.offset;
-      columns.nanoseconds[i] = rest * clock.nanosecondsPerUnit;
-    }
+    exactTime(columns, i, high, low, clock);
     const optionsAt = at + PACKET_FRAME + ((captured + 3) & ~3);
     columns.start[i] = at;
     columns.end[i] = at + length;
@@ -257,8 +304,8 @@ function directionOf(view: DataView, from: number, to: number, littleEndian: boo
   return DIRECTION_UNKNOWN;
 }
 
-/** Resolutions finer than nanoseconds and powers of 2. */
-function slowTime(columns: Slab['records'], i: number, high: number, low: number, clock: InterfaceClock): void {
+/** The time of any resolution, powers of 2 and finer than nanoseconds included. */
+function exactTime(columns: Slab['records'], i: number, high: number, low: number, clock: InterfaceClock): void {
   const units = (BigInt(high) << 32n) | BigInt(low);
   const { tsresol } = clock;
   const perSecond = tsresol >= 0x80 ? 1n << BigInt(tsresol & 0x7f) : 10n ** BigInt(tsresol);

@@ -20,3 +20,10 @@ export interface WalkProblem {
   readonly code: string;
   readonly what: string;
 }
+
+/**
+ * Records that the hot loops take up in one call. A loop that runs for a whole slab is entered so seldom that V8 keeps
+ * on replacing it on the stack and throwing that code away at the loop's end (measured: 58 ns a record instead of 20);
+ * called for every batch, it is compiled as a function and stays so.
+ */
+export const BATCH = 256;
