@@ -1,0 +1,323 @@
+/**
+ * Seeded random traffic for a gateway that is really there: handshakes, data, closes, resets and retransmissions, UDP
+ * both ways, pings, protocols without ports, ICMP errors, broken packets, and source ports few enough to collide.
+ * Nothing is assumed of the rules: a server answers what the kernel actually sent to it, so replies go to whatever
+ * address and port the kernel chose.
+ */
+import { ipPacket } from '../../src/verify/compare.js';
+import type { Gateway, KernelDelivery, KernelOutput, KernelPacket } from '../../src/verify/gateway.js';
+import { ether, icmp, ip, tcp, udp } from './packets.js';
+import { SeededRandom } from './random.js';
+
+/** Somebody who opens connections. */
+export interface Client {
+  readonly iface: string;
+  readonly address: string;
+}
+
+/** Something that connections are opened to. */
+export interface Target {
+  /** Interfaces whose clients may open connections to it. */
+  readonly from: readonly string[];
+  readonly address: string;
+  readonly tcp?: readonly number[];
+  readonly udp?: readonly number[];
+  readonly ping?: boolean;
+  /** IP protocols without ports. */
+  readonly protocols?: readonly number[];
+}
+
+export interface TrafficPlan {
+  readonly clients: readonly Client[];
+  readonly targets: readonly Target[];
+  /** Few of them make collisions. */
+  readonly sourcePorts: readonly number[];
+  /** Share of packets that are broken or out of place, 0..1. */
+  readonly odd?: number;
+  /** Share of packets that are ICMP errors about packets seen before, 0..1. */
+  readonly errors?: number;
+  /** Share of steps that open a new connection, 0..1. */
+  readonly open?: number;
+}
+
+export interface SentPacket extends KernelPacket {
+  /** When it was sent, milliseconds since 1970. */
+  readonly time: number;
+}
+
+export interface TrafficRun {
+  readonly packets: readonly SentPacket[];
+  readonly outputs: readonly KernelOutput[];
+  readonly delivered: readonly KernelDelivery[];
+}
+
+/** One side of a flow as the other sees it: addresses and ports in the packets that this side sends. */
+interface Side {
+  readonly iface: string;
+  readonly own: string;
+  readonly ownPort: number;
+  readonly peer: string;
+  readonly peerPort: number;
+}
+
+interface Flow {
+  readonly protocol: number;
+  readonly client: Side;
+  /** Known once the kernel has sent it something. */
+  server: Side | undefined;
+  /** Next sequence numbers of client and server. */
+  clientSeq: number;
+  serverSeq: number;
+  synced: boolean;
+  /** Last packet of each side, for retransmissions and ICMP errors. */
+  lastSent: KernelPacket | undefined;
+  /** What arrived at the server last, as it saw it, and where. */
+  arrived: { readonly iface: string; readonly packet: Uint8Array } | undefined;
+}
+
+/** Packets that are sent before the answers of the kernel are looked at. */
+const ROUND = 24;
+const TCP = 6;
+const UDP = 17;
+const ICMP = 1;
+
+/** Sends `count` packets and returns them with what became of each. The same seed makes the same choices. */
+export async function runTraffic(
+  gateway: Gateway,
+  plan: TrafficPlan,
+  seed: number,
+  count: number,
+): Promise<TrafficRun> {
+  const traffic = new Traffic(plan, new SeededRandom(seed));
+  const packets: SentPacket[] = [];
+  const outputs: KernelOutput[] = [];
+  const delivered: KernelDelivery[] = [];
+  while (packets.length < count) {
+    const first = packets.length;
+    const round = traffic.round(Math.min(ROUND, count - first));
+    const time = Date.now();
+    const result = await gateway.send(round.map((step) => step.packet));
+    packets.push(...round.map((step) => ({ ...step.packet, time })));
+    outputs.push(...result.outputs);
+    delivered.push(...result.delivered);
+    for (const output of result.outputs) {
+      const step = round[output.input - first];
+      if (step?.fromClient === true) traffic.learn(step.flow, output);
+    }
+  }
+  return { packets, outputs, delivered };
+}
+
+interface Step {
+  readonly flow: Flow;
+  readonly fromClient: boolean;
+  readonly packet: KernelPacket;
+}
+
+class Traffic {
+  readonly #flows: Flow[] = [];
+
+  constructor(
+    readonly plan: TrafficPlan,
+    readonly random: SeededRandom,
+  ) {}
+
+  round(count: number): Step[] {
+    return Array.from({ length: count }, () => this.#step());
+  }
+
+  /** The kernel sent `output` because of a packet of the client: that is what the server answers from now on. */
+  learn(flow: Flow, output: KernelOutput): void {
+    const packet = ipPacket(output.frame);
+    const view = new DataView(packet.buffer, packet.byteOffset, packet.length);
+    const l4 = (view.getUint8(0) & 15) * 4;
+    const fragment = (view.getUint16(6) & 0x1fff) !== 0;
+    if (fragment || packet.length < l4 + 8 || view.getUint8(9) !== flow.protocol) return;
+    const port = (at: number): number => view.getUint16(l4 + at);
+    const ports = flow.protocol === TCP || flow.protocol === UDP;
+    flow.server = {
+      iface: output.iface,
+      own: packet.subarray(16, 20).join('.'),
+      ownPort: ports ? port(2) : 0,
+      peer: packet.subarray(12, 16).join('.'),
+      peerPort: ports ? port(0) : flow.protocol === ICMP ? port(4) : 0,
+    };
+    flow.arrived = { iface: output.iface, packet };
+  }
+
+  #step(): Step {
+    const { random, plan } = this;
+    const open = this.#flows.length === 0 || random.chance(plan.open ?? 0.2);
+    const flow = open ? this.#open() : random.pick(this.#recent());
+    if (!open && random.chance(plan.errors ?? 0.02)) {
+      const error = this.#error(flow);
+      if (error !== undefined) return error;
+    }
+    const fromClient = open || flow.server === undefined || random.chance(0.5);
+    const packet = this.#packet(flow, fromClient);
+    const sent = random.chance(plan.odd ?? 0.03) ? this.#spoil(packet) : packet;
+    if (fromClient) flow.lastSent = packet;
+    return { flow, fromClient, packet: sent };
+  }
+
+  /** Mostly the flows opened last, so that connections live through several packets. */
+  #recent(): readonly Flow[] {
+    return this.random.chance(0.9) ? this.#flows.slice(-30) : this.#flows;
+  }
+
+  #open(): Flow {
+    const { random, plan } = this;
+    const client = random.pick(plan.clients);
+    const target = random.pick(plan.targets.filter((t) => t.from.includes(client.iface)));
+    const choices = [
+      ...(target.tcp ?? []).map((port) => [TCP, port] as const),
+      ...(target.udp ?? []).map((port) => [UDP, port] as const),
+      ...(target.ping === true ? [[ICMP, 0] as const] : []),
+      ...(target.protocols ?? []).map((protocol) => [protocol, 0] as const),
+    ];
+    const [protocol, port] = random.pick(choices);
+    const hasPort = protocol === TCP || protocol === UDP || protocol === ICMP;
+    const ownPort = hasPort ? random.pick(plan.sourcePorts) : 0;
+    const flow: Flow = {
+      protocol,
+      client: { iface: client.iface, own: client.address, ownPort, peer: target.address, peerPort: port },
+      server: undefined,
+      clientSeq: random.below(0x7fffffff),
+      serverSeq: random.below(0x7fffffff),
+      synced: false,
+      lastSent: undefined,
+      arrived: undefined,
+    };
+    this.#flows.push(flow);
+    return flow;
+  }
+
+  #packet(flow: Flow, fromClient: boolean): KernelPacket {
+    const side = fromClient ? flow.client : (flow.server ?? flow.client);
+    const payload = Buffer.alloc(this.random.below(40), 'natreplay');
+    const id = this.random.below(0x10000);
+    const common = { src: side.own, dst: side.peer, id, ttl: 32 + this.random.below(64), df: this.random.chance(0.5) };
+    const src = `${side.own}:${side.ownPort}`;
+    const dst = `${side.peer}:${side.peerPort}`;
+    if (flow.protocol === UDP) {
+      return send(side, udp({ ...common, src, dst, payload, noChecksum: this.random.chance(0.1) }));
+    }
+    if (flow.protocol === ICMP) {
+      const icmpId = fromClient ? side.ownPort : side.peerPort;
+      return send(side, icmp({ ...common, type: fromClient ? 8 : 0, icmpId, seq: 1, payload }));
+    }
+    if (flow.protocol !== TCP) return send(side, ip(common, flow.protocol, Buffer.concat([Buffer.alloc(8), payload])));
+    return send(side, this.#segment(flow, fromClient, { ...common, src, dst }, payload));
+  }
+
+  #segment(
+    flow: Flow,
+    fromClient: boolean,
+    common: { src: string; dst: string; id: number; ttl: number; df: boolean },
+    payload: Buffer,
+  ): Uint8Array {
+    const seq = fromClient ? flow.clientSeq : flow.serverSeq;
+    const ack = fromClient ? flow.serverSeq : flow.clientSeq;
+    const advance = (by: number): void => {
+      if (fromClient) flow.clientSeq = (seq + by) >>> 0;
+      else flow.serverSeq = (seq + by) >>> 0;
+    };
+    if (!flow.synced) {
+      // Until the server has answered, a client can only say SYN, again and again.
+      if (fromClient) return tcp({ ...common, flags: 'S', seq });
+      flow.clientSeq = (flow.clientSeq + 1) >>> 0;
+      flow.synced = true;
+      const answer = tcp({ ...common, flags: this.random.chance(0.9) ? 'SA' : 'RA', seq, ack: flow.clientSeq });
+      advance(1);
+      return answer;
+    }
+    const action = this.random.below(20);
+    if (action < 12) {
+      const data = tcp({ ...common, flags: payload.length > 0 ? 'PA' : 'A', seq, ack, payload });
+      advance(payload.length);
+      return data;
+    }
+    if (action < 15) return tcp({ ...common, flags: 'A', seq, ack });
+    if (action < 17) {
+      const fin = tcp({ ...common, flags: 'FA', seq, ack });
+      advance(1);
+      return fin;
+    }
+    if (action === 17) return tcp({ ...common, flags: this.random.chance(0.5) ? 'R' : 'RA', seq, ack });
+    if (action === 18) return tcp({ ...common, flags: 'A', seq: (seq - 1) >>> 0, ack });
+    // A new connection from the same port.
+    if (!fromClient) return tcp({ ...common, flags: 'A', seq, ack });
+    flow.synced = false;
+    flow.clientSeq = (flow.clientSeq + 100_000) >>> 0;
+    return tcp({ ...common, flags: 'S', seq: flow.clientSeq });
+  }
+
+  /** An ICMP error about what arrived at the server last: from the server itself or a router before it. */
+  #error(flow: Flow): Step | undefined {
+    const { arrived, server } = flow;
+    if (arrived === undefined || server === undefined) return undefined;
+    const { random } = this;
+    const src = random.chance(0.5) ? server.own : neighbour(server.own);
+    const [type, code] = random.pick([
+      [3, 1],
+      [3, 3],
+      [3, 4],
+      [11, 0],
+      [12, 0],
+    ] as const);
+    const headerLength = ((arrived.packet[0] ?? 0) & 15) * 4;
+    const quoted = arrived.packet.subarray(0, random.chance(0.5) ? headerLength + 8 : arrived.packet.length);
+    const error = icmp({ src, dst: server.peer, id: random.below(0x10000), type, code, payload: quoted });
+    return { flow, fromClient: false, packet: send({ iface: arrived.iface }, error) };
+  }
+
+  /** Breaks a packet in one of the ways networks do. */
+  #spoil(packet: KernelPacket): KernelPacket {
+    const frame = Buffer.from(packet.frame);
+    const l4 = 14 + ((frame[14] ?? 0) & 15) * 4;
+    const last = frame.length - 1;
+    switch (this.random.below(6)) {
+      case 0: // wrong IP checksum
+        frame[24] = (frame[24] ?? 0) ^ 0x11;
+        return { ...packet, frame };
+      case 1: // wrong transport checksum
+        frame[last] = (frame[last] ?? 0) ^ 0x11;
+        return { ...packet, frame };
+      case 2: // padding, as short Ethernet frames have it
+        return { ...packet, frame: Buffer.concat([frame, Buffer.alloc(18)]) };
+      case 3: // cut within its transport header
+        return { ...packet, frame: shorten(frame, l4 + 6) };
+      case 4: // TTL too low to be forwarded
+        return { ...packet, frame: rewriteHeader(frame, (header) => header.writeUInt8(1, 8)) };
+      default: // another protocol with the same bytes
+        return { ...packet, frame: rewriteHeader(frame, (header) => header.writeUInt8(47, 9)) };
+    }
+  }
+}
+
+function send(side: { readonly iface: string }, packet: Uint8Array): KernelPacket {
+  return { iface: side.iface, frame: ether(packet) };
+}
+
+function neighbour(address: string): string {
+  const parts = address.split('.').map(Number);
+  parts[3] = ((parts[3] ?? 0) ^ 1) & 255;
+  return parts.join('.');
+}
+
+function shorten(frame: Buffer, length: number): Buffer {
+  return rewriteHeader(Buffer.from(frame.subarray(0, length)), (header) => header.writeUInt16BE(length - 14, 2));
+}
+
+/** Changes the IP header and makes its checksum right again. */
+function rewriteHeader(frame: Buffer, change: (header: Buffer) => void): Buffer {
+  const copy = Buffer.from(frame);
+  const header = copy.subarray(14, 14 + ((copy[14] ?? 0) & 15) * 4);
+  change(header);
+  header.writeUInt16BE(0, 10);
+  let sum = 0;
+  for (let i = 0; i < header.length; i += 2) sum += header.readUInt16BE(i);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  header.writeUInt16BE(~sum & 0xffff, 10);
+  return copy;
+}
