@@ -6,7 +6,7 @@ import { count, options, run } from './lib/args.js';
 import { checkCapture } from './lib/check.js';
 import { measure } from './lib/child.js';
 import { machine, machineLine } from './lib/machine.js';
-import { type Files, type Peer, peers } from './lib/peers.js';
+import { type Files, type Peer, peers, TCPREWRITE } from './lib/peers.js';
 import { profileNamed } from './lib/profiles.js';
 import { writeResult } from './lib/results.js';
 import { type Quartiles, quartiles } from './lib/statistics.js';
@@ -17,8 +17,6 @@ const USAGE = `usage: npm run bench:peers -- [--profile 64byte|imix|all] [--roun
   --only A,B      only these programs, by the first word of their name
   --data DIR      where captures and outputs go (default: bench/data); a tmpfs leaves the disk out
   --keep          leave the generated captures there`;
-
-const TCPREWRITE = 'tcprewrite --pnat';
 
 interface Samples {
   readonly peer: Peer;
@@ -163,7 +161,7 @@ function report(profile: string, input: Generated, samples: readonly Samples[], 
   process.stdout.write(`${lines.join('\n')}\n${file}\n`);
 }
 
-const NAME = 18;
+const NAME = 22;
 const COLUMNS = ['ns/packet', 'quartiles', 'CPU ns', 'Mpps', 'GB/s', 'peak MiB', 'x tcprewrite', 'by CPU'];
 const WIDTHS = [11, 18, 9, 9, 7, 10, 14, 8];
 

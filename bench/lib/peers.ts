@@ -25,6 +25,9 @@ export interface Peer {
   readonly missing: string | undefined;
 }
 
+/** Ratios are to this one. */
+export const TCPREWRITE = 'tcprewrite --pnat';
+
 const NATREPLAY = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const COUNTER = fileURLToPath(new URL('../count-with-pcap-parser.cjs', import.meta.url));
 
@@ -40,8 +43,12 @@ export function peers(): Peer[] {
       missing: existsSync(NATREPLAY) ? undefined : 'not built: npm run build',
     },
     {
-      // Every packet gets one address replaced, as in the translation; the tool keeps no connections.
-      ...tool('tcprewrite', 'tcpreplay', 'tcprewrite --pnat', 'replaces addresses by a fixed map'),
+      // The reference for ratios: the least work it can be given, a map that fits the packets with an inside address.
+      ...tool('tcprewrite', 'tcpreplay', TCPREWRITE, 'replaces addresses by one fixed map: half of the packets'),
+      args: (f) => ['--pnat=10.0.0.0/16:172.16.0.0/16', `--infile=${f.capture}`, `--outfile=${f.output}`],
+    },
+    {
+      ...tool('tcprewrite', 'tcpreplay', `${TCPREWRITE} x2`, 'by two maps: an address of every packet, as NAT does'),
       args: (f) => [
         '--pnat=10.0.0.0/16:172.16.0.0/16,203.0.113.1/32:192.0.2.1/32',
         `--infile=${f.capture}`,
