@@ -8,6 +8,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { NatreplayError } from '../errors.js';
+import type { HostFile } from '../host/hostschema.js';
 import { firstLines, hasCommand, run, runChecked } from './commands.js';
 import {
   ETHERTYPE_IPV4,
@@ -22,7 +23,6 @@ import {
   readLogged,
   type Seen,
 } from './frames.js';
-import type { HostFile } from './host-file.js';
 import { Injector } from './injector.js';
 import {
   addressBatch,

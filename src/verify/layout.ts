@@ -11,7 +11,7 @@
  * backlog is a queue, a marker can neither overtake the outputs of the packet before it nor be overtaken by the next.
  */
 import { NatreplayError } from '../errors.js';
-import type { AddressEntry, HostFile, LinkEntry, RouteEntry } from './host-file.js';
+import type { AddressJson, HostFile, LinkJson, RouteJson } from '../host/hostschema.js';
 
 export const INJECT = 'nrin';
 export const SPLIT = 'nrsplit';
@@ -30,7 +30,7 @@ export interface GatewayInterface {
   readonly mac: string;
   readonly mtu: number;
   readonly up: boolean;
-  readonly addresses: readonly AddressEntry[];
+  readonly addresses: readonly AddressJson[];
   /** Source address of frames that are to arrive here. */
   readonly selector: string;
 }
@@ -38,7 +38,7 @@ export interface GatewayInterface {
 export interface Layout {
   readonly interfaces: readonly GatewayInterface[];
   /** Addresses of the loopback interface beyond 127.0.0.1 and ::1. */
-  readonly loopback: readonly AddressEntry[];
+  readonly loopback: readonly AddressJson[];
   readonly markInterface: string;
   readonly markSelector: string;
 }
@@ -48,7 +48,10 @@ export interface Layout {
  * for routed packets a bridge, VLAN or tunnel interface is what an Ethernet interface of its name is.
  */
 export function planLayout(host: HostFile, mtu: number | undefined): Layout {
-  const links = host.addr.filter((link) => !isLoopback(link) && link.master === undefined);
+  const links = host.addr.flatMap((link) => {
+    const { ifname, master } = link;
+    return ifname === undefined || isLoopback(link) || master !== undefined ? [] : [{ ...link, ifname }];
+  });
   const names = new Set(links.map((link) => link.ifname));
   const macs = new Set<string>();
   const interfaces = links.map((link, index): GatewayInterface => {
@@ -75,7 +78,7 @@ export function planLayout(host: HostFile, mtu: number | undefined): Layout {
   };
 }
 
-function isLoopback(link: LinkEntry): boolean {
+function isLoopback(link: LinkJson): boolean {
   return link.ifname === 'lo' || (link.flags?.includes('LOOPBACK') ?? false);
 }
 
@@ -131,14 +134,15 @@ export function addressBatch(layout: Layout, ipv6: boolean): string {
   return `${lines.join('\n')}\n`;
 }
 
-function addressLine(entry: AddressEntry, name: string, ipv6: boolean): string[] {
+function addressLine(entry: AddressJson, name: string, ipv6: boolean): string[] {
   if (entry.local === undefined) return [];
   if (entry.family === 'inet6' && !ipv6) return [];
   const words = ['address', 'add', word(entry.local)];
-  if (entry.address !== undefined) words.push('peer', `${word(entry.address)}/${entry.prefixlen}`);
-  else words[2] = `${word(entry.local)}/${entry.prefixlen}`;
+  const length = entry.prefixlen ?? (entry.family === 'inet6' ? 128 : 32);
+  if (entry.address !== undefined) words.push('peer', `${word(entry.address)}/${length}`);
+  else words[2] = `${word(entry.local)}/${length}`;
   if (entry.broadcast !== undefined) words.push('broadcast', word(entry.broadcast));
-  if (entry.scope !== undefined) words.push('scope', word(entry.scope));
+  if (entry.scope !== undefined) words.push('scope', word(String(entry.scope)));
   if (entry.noprefixroute === true) words.push('noprefixroute');
   if (entry.family === 'inet6') words.push('nodad');
   words.push('dev', name);
@@ -149,7 +153,7 @@ function addressLine(entry: AddressEntry, name: string, ipv6: boolean): string[]
  * Input of `ip -batch -` that makes the gateway's routes those of the file. The kernel's own (connected, local and
  * broadcast ones) came with the addresses; those of the main table are replaced, since a host may have removed some.
  */
-export function routeBatch(routes: readonly RouteEntry[], layout: Layout): string {
+export function routeBatch(routes: readonly RouteJson[], layout: Layout): string {
   const names = new Set(['lo', ...layout.interfaces.filter((i) => i.up).map((i) => i.name)]);
   const usable = routes.filter((route) => routeDevices(route).every((dev) => names.has(dev)));
   const wanted = usable.filter((route) => inMain(route) || route.protocol !== 'kernel');
@@ -158,29 +162,30 @@ export function routeBatch(routes: readonly RouteEntry[], layout: Layout): strin
   return `route flush table main\n${ordered.map(routeLine).join('\n')}\n`;
 }
 
-function routeDevices(route: RouteEntry): string[] {
+function routeDevices(route: RouteJson): string[] {
   const devices = route.nexthops?.map((hop) => hop.dev) ?? [route.dev];
   return devices.filter((dev): dev is string => dev !== undefined);
 }
 
-function inMain(route: RouteEntry): boolean {
+function inMain(route: RouteJson): boolean {
   return route.table === undefined || route.table === 'main' || route.table === 254;
 }
 
-function hasGateway(route: RouteEntry): boolean {
+function hasGateway(route: RouteJson): boolean {
   return route.gateway !== undefined || route.via !== undefined || route.nexthops !== undefined;
 }
 
-function routeLine(route: RouteEntry): string {
+function routeLine(route: RouteJson): string {
   const words = ['route', 'append'];
   if (route.type !== undefined) words.push(word(route.type));
   words.push(word(route.dst));
   if (route.gateway !== undefined) words.push('via', word(route.gateway));
-  if (route.via !== undefined) words.push('via', word(route.via.family), word(route.via.host));
+  if (route.via !== undefined) words.push('via', word(route.via.family ?? 'inet'), word(route.via.host));
   if (route.dev !== undefined) words.push('dev', route.dev);
   if (route.table !== undefined) words.push('table', word(String(route.table)));
-  if (route.protocol !== undefined) words.push('proto', word(route.protocol));
-  if (route.scope !== undefined) words.push('scope', word(route.scope));
+  if (route.protocol !== undefined) words.push('proto', word(String(route.protocol)));
+  const { scope } = route;
+  if (typeof scope === 'string') words.push('scope', word(scope));
   if (route.prefsrc !== undefined) words.push('src', word(route.prefsrc));
   if (route.metric !== undefined) words.push('metric', String(route.metric));
   if (route.flags?.includes('onlink') === true) words.push('onlink');
@@ -188,7 +193,8 @@ function routeLine(route: RouteEntry): string {
     words.push('nexthop');
     if (hop.gateway !== undefined) words.push('via', word(hop.gateway));
     if (hop.dev !== undefined) words.push('dev', hop.dev);
-    if (hop.weight !== undefined) words.push('weight', String(hop.weight));
+    const { weight } = hop;
+    if (typeof weight === 'number') words.push('weight', String(weight));
     if (hop.flags?.includes('onlink') === true) words.push('onlink');
   }
   return words.join(' ');

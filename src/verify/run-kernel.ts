@@ -1,6 +1,7 @@
 /** One call for the whole way: packets in, what the running kernel made of them out. */
+
+import type { HostFile } from '../host/hostschema.js';
 import { Gateway, type GatewayOptions, type KernelDelivery, type KernelOutput, type KernelPacket } from './gateway.js';
-import type { HostFile } from './host-file.js';
 import { MAX_MTU } from './layout.js';
 
 export interface KernelRunOptions extends GatewayOptions {

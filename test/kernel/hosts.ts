@@ -1,7 +1,7 @@
 /** Hosts that the kernel tests speak of, as `ip -j addr` and `ip -j route` would print them. */
-import type { HostFile, LinkEntry } from '../../src/verify/host-file.js';
+import type { HostFile, LinkJson } from '../../src/host/hostschema.js';
 
-export function link(ifname: string, ...addresses: readonly string[]): LinkEntry {
+export function link(ifname: string, ...addresses: readonly string[]): LinkJson {
   return {
     ifname,
     flags: ['BROADCAST', 'UP', 'LOWER_UP'],

@@ -10,9 +10,9 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { openCapture, Slab } from '../../src/capture/index.js';
+import type { HostFile } from '../../src/host/hostschema.js';
 import { ipPacket } from '../../src/verify/compare.js';
 import { type Backend, Gateway, type KernelPacket } from '../../src/verify/gateway.js';
-import type { HostFile } from '../../src/verify/host-file.js';
 import { neededMtu } from '../../src/verify/run-kernel.js';
 import { say } from './packets.js';
 import { SCENARIOS, type Scenario } from './scenarios.js';

@@ -1,5 +1,5 @@
 /** Hosts, rules and the traffic that makes them work: what the engine is compared with the kernel over. */
-import type { HostFile } from '../../src/verify/host-file.js';
+import type { HostFile } from '../../src/host/hostschema.js';
 import { DOCKER_HOST, DOCKER_RULES, HOME_HOST, HOME_RULES, link } from './hosts.js';
 import type { TrafficPlan } from './traffic.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { HostFile } from '../../src/verify/host-file.js';
+import type { HostFile } from '../../src/host/hostschema.js';
 import { addressBatch, hostSysctls, planLayout, routeBatch, wiresBatch } from '../../src/verify/layout.js';
 
 const host: HostFile = {
