@@ -13,7 +13,10 @@ export interface Scenario {
 const machines = (iface: string, prefix: string, from: number, count: number) =>
   Array.from({ length: count }, (_, i) => ({ iface, address: `${prefix}.${from + i}` }));
 
-const nat = (...rules: readonly string[]): string => `*nat\n${rules.map((rule) => `-A ${rule}\n`).join('')}COMMIT\n`;
+/** The chains are declared because iptables-nft makes, and counts, only those that are. */
+const NAT_CHAINS = ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'].map((chain) => `:${chain} ACCEPT [0:0]\n`).join('');
+const nat = (...rules: readonly string[]): string =>
+  `*nat\n${NAT_CHAINS}${rules.map((rule) => `-A ${rule}\n`).join('')}COMMIT\n`;
 
 /** A gateway between `lan` 192.168.1.0/24 and `wan` 203.0.113.0/24, and machines that open connections outwards. */
 const outbound = (sourcePorts: readonly number[]): TrafficPlan => ({
