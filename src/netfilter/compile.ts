@@ -1,0 +1,189 @@
+/** From rules as written to chains as walked: names become references, matches become closures over the packet. */
+import type { Host } from '../host/types.js';
+import type { PacketContext } from '../rules/context.js';
+import type { CompileContext, TargetAction } from '../rules/extension.js';
+import type {
+  AddressMatch,
+  BuiltinChain,
+  Chain,
+  InterfaceMatch,
+  Policy,
+  Rule,
+  Ruleset,
+  TableName,
+} from '../rules/types.js';
+
+export type Predicate = (packet: PacketContext) => boolean;
+
+export type CompiledTarget =
+  | { readonly kind: 'jump' | 'goto'; chain: CompiledChain }
+  | { readonly kind: 'none' }
+  | TargetAction;
+
+export interface CompiledRule {
+  /** Index into the counters, and the name of the rule in `RuleNames`. */
+  readonly id: number;
+  /** All of them must hold; the cheapest first, in the kernel's order: fixed part, then matches as written. */
+  readonly predicates: readonly Predicate[];
+  readonly target: CompiledTarget;
+}
+
+export interface CompiledChain {
+  readonly name: string;
+  /** Undefined for user-defined chains. */
+  readonly policy: Policy | undefined;
+  /** Counter of the policy. */
+  readonly policyId: number;
+  rules: readonly CompiledRule[];
+}
+
+export interface CompiledTable {
+  readonly name: TableName;
+  readonly hooks: ReadonlyMap<BuiltinChain, CompiledChain>;
+}
+
+/** Counters of rules and policies, and what they are called (`nat:DOCKER:2`, `filter:FORWARD:policy`). */
+export class RuleCounterTable {
+  readonly names: string[] = [];
+  packets = new Float64Array(64);
+  bytes = new Float64Array(64);
+  private readonly ids = new Map<string, number>();
+
+  add(name: string, packets: number, bytes: number): number {
+    const id = this.names.length;
+    if (id === this.packets.length) {
+      this.packets = grown(this.packets);
+      this.bytes = grown(this.bytes);
+    }
+    this.names.push(name);
+    this.ids.set(name, id);
+    this.packets[id] = packets;
+    this.bytes[id] = bytes;
+    return id;
+  }
+
+  id(table: string, chain: string, rule: number | 'policy'): number | undefined {
+    return this.ids.get(`${table}:${chain}:${rule}`);
+  }
+}
+
+function grown(array: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
+  const larger = new Float64Array(array.length * 2);
+  larger.set(array);
+  return larger;
+}
+
+/** Compiles every table of a rule set. Counters start at what the rule set states when `keepCounters`, else at 0. */
+export function compileRuleset(
+  ruleset: Ruleset,
+  context: CompileContext,
+  counters: RuleCounterTable,
+  keepCounters: boolean,
+): ReadonlyMap<TableName, CompiledTable> {
+  const tables = new Map<TableName, CompiledTable>();
+  for (const table of ruleset.tables.values()) {
+    const chains = new Map<string, CompiledChain>();
+    for (const chain of table.chains.values())
+      chains.set(chain.name, emptyChain(table.name, chain, counters, keepCounters));
+    for (const chain of table.chains.values()) {
+      const compiled = chains.get(chain.name);
+      if (compiled === undefined) continue;
+      compiled.rules = chain.rules.map((rule) => compileRule(rule, chains, context, counters, keepCounters));
+    }
+    const hooks = new Map<BuiltinChain, CompiledChain>();
+    for (const chain of chains.values()) {
+      if (chain.policy !== undefined) hooks.set(chain.name as BuiltinChain, chain);
+    }
+    tables.set(table.name, { name: table.name, hooks });
+  }
+  return tables;
+}
+
+function emptyChain(table: TableName, chain: Chain, counters: RuleCounterTable, keep: boolean): CompiledChain {
+  const policyId =
+    chain.policy === undefined
+      ? -1
+      : counters.add(`${table}:${chain.name}:policy`, keep ? chain.packets : 0, keep ? chain.bytes : 0);
+  return { name: chain.name, policy: chain.policy, policyId, rules: [] };
+}
+
+function compileRule(
+  rule: Rule,
+  chains: ReadonlyMap<string, CompiledChain>,
+  context: CompileContext,
+  counters: RuleCounterTable,
+  keep: boolean,
+): CompiledRule {
+  const id = counters.add(`${rule.table}:${rule.chain}:${rule.number}`, keep ? rule.packets : 0, keep ? rule.bytes : 0);
+  if (rule.unsupported) return { id, predicates: [() => false], target: { kind: 'none' } };
+  return { id, predicates: compilePredicates(rule, context), target: compileTarget(rule, chains, context) };
+}
+
+function compilePredicates(rule: Rule, context: CompileContext): Predicate[] {
+  const predicates: Predicate[] = [];
+  const { source, destination, inInterface, outInterface, protocol, fragment } = rule;
+  const words = context.family === 4 ? 1 : 4;
+  if (source !== undefined) predicates.push(addressPredicate(source, words, (p) => p.source));
+  if (destination !== undefined) predicates.push(addressPredicate(destination, words, (p) => p.destination));
+  if (inInterface !== undefined) predicates.push(interfacePredicate(inInterface, context.host, (p) => p.inInterface));
+  if (outInterface !== undefined)
+    predicates.push(interfacePredicate(outInterface, context.host, (p) => p.outInterface));
+  if (protocol !== undefined && protocol.number !== 0) {
+    const { number, negated } = protocol;
+    predicates.push((p) => (p.protocol === number) !== negated);
+  }
+  if (fragment !== undefined) {
+    const { negated } = fragment;
+    predicates.push((p) => (p.fragmentOffset !== 0) !== negated);
+  }
+  for (const { extension, options } of rule.matches) predicates.push(extension.compile(options, context));
+  return predicates;
+}
+
+function addressPredicate(match: AddressMatch, words: number, of: (p: PacketContext) => Uint32Array): Predicate {
+  const { address, mask, negated } = match;
+  if (words === 1) {
+    const wanted = address[0] ?? 0;
+    const bits = mask[0] ?? 0;
+    if (bits === 0 && !negated) return () => true;
+    return (p) => ((((of(p)[0] ?? 0) ^ wanted) & bits) === 0) !== negated;
+  }
+  return (p) => {
+    const field = of(p);
+    let same = true;
+    for (let k = 0; k < words; k++) same &&= (((field[k] ?? 0) ^ (address[k] ?? 0)) & (mask[k] ?? 0)) === 0;
+    return same !== negated;
+  };
+}
+
+/** `eth+` matches by prefix; no interface at all has the empty name, which only `+` matches. */
+function interfacePredicate(match: InterfaceMatch, host: Host, of: (p: PacketContext) => number): Predicate {
+  const { pattern, negated } = match;
+  const prefix = pattern.endsWith('+') ? pattern.slice(0, -1) : undefined;
+  const fits = (name: string): boolean => (prefix === undefined ? name === pattern : name.startsWith(prefix));
+  // Entry 0 stands for NO_INTERFACE.
+  const table = Uint8Array.from(['', ...host.interfaces.map((i) => i.name)], (name) =>
+    fits(name) !== negated ? 1 : 0,
+  );
+  return (p) => table[of(p) + 1] === 1;
+}
+
+function compileTarget(
+  rule: Rule,
+  chains: ReadonlyMap<string, CompiledChain>,
+  context: CompileContext,
+): CompiledTarget {
+  const { target } = rule;
+  if (target === undefined) return { kind: 'none' };
+  switch (target.kind) {
+    case 'verdict':
+      return { kind: target.verdict === 'ACCEPT' ? 'accept' : target.verdict === 'DROP' ? 'drop' : 'return' };
+    case 'extension':
+      return target.extension.compile(target.options, context);
+    default: {
+      const chain = chains.get(target.chain);
+      // The parser has refused jumps to chains that are not there.
+      return chain === undefined ? { kind: 'none' } : { kind: target.kind, chain };
+    }
+  }
+}

@@ -1,0 +1,376 @@
+/**
+ * Connection tracking of one packet (kernel: nf_conntrack_in): finds its entry or makes one, follows the protocol,
+ * and says how the packet stands to the connection. An entry made here is not linked until `confirm`.
+ */
+import { fold, ipv4PseudoSum, sumBytes } from '../../packet/checksum.js';
+import { IPV4_DESTINATION, IPV4_SOURCE } from '../../packet/ipv4.js';
+import {
+  ICMP_HEADER,
+  ICMP_TYPE,
+  icmpIsError,
+  PROTO_GRE,
+  PROTO_ICMP,
+  PROTO_TCP,
+  PROTO_UDP,
+  PROTO_UDPLITE,
+  TCP_MIN_HEADER,
+  tcpHeaderLength,
+  UDP_CHECKSUM,
+  UDP_HEADER,
+  UDP_LENGTH,
+} from '../../packet/transport.js';
+import { Tuple } from '../../packet/tuple.js';
+import { CT_ESTABLISHED, CT_NEW, CT_NONE, type Packet } from '../packet.js';
+import {
+  ASSURED,
+  CONFIRMED,
+  DYING,
+  type FlowTable,
+  IN_USE,
+  META_EXPIRES,
+  ORIGINAL,
+  REPLY,
+  SEEN_REPLY,
+  STATE_WORDS,
+} from './flowtable.js';
+import { relateIcmpError } from './icmperror.js';
+import { TcpTracker, TRACK_ACCEPT, TRACK_ACCEPT_AND_DELETE, TRACK_INVALID, TRACK_REPEAT } from './tcp.js';
+import type { ConntrackSettings } from './timeouts.js';
+import { invertTuple, readPorts } from './tuples.js';
+
+/** A UDP connection counts as a stream when it is still busy after this long (kernel: 2 * HZ). */
+const UDP_STREAM_AFTER = 2000;
+/** Highest ICMP type the kernel knows (NR_ICMP_TYPES); request types that may begin a connection. */
+const ICMP_TYPES = 18;
+const ICMP_REQUESTS = new Set([8, 13, 15, 17]);
+/** Expired entries are looked for this many at a time, whenever a connection is made. */
+const SWEEP_STEP = 4;
+
+/** Why a packet is INVALID, for the log. */
+export type InvalidReason =
+  | 'invalid-checksum'
+  | 'invalid-header'
+  | 'invalid-tcp'
+  | 'invalid-icmp'
+  | 'invalid-icmp-error'
+  | 'invalid-tuple'
+  | 'table-full';
+
+export class Conntrack {
+  readonly tcp: TcpTracker;
+  created = 0;
+  expired = 0;
+  /** Why the packet last tracked is INVALID. */
+  reason: InvalidReason | undefined;
+  private readonly tuple = new Tuple();
+  private readonly inverse = new Tuple();
+  private sweepAt = 0;
+
+  constructor(
+    readonly table: FlowTable,
+    readonly settings: ConntrackSettings,
+  ) {
+    this.tcp = new TcpTracker(table, settings);
+  }
+
+  /**
+   * Sets `packet.entry`, `direction` and `info`. `incoming`: the packet is at PREROUTING, where checksums are verified
+   * (on the way out they are trusted).
+   */
+  track(packet: Packet, incoming: boolean): void {
+    this.reason = undefined;
+    packet.info = CT_NONE;
+    packet.entry = -1;
+    if (packet.protocol === PROTO_ICMP && packet.family === 4) {
+      if (!this.icmpSound(packet, incoming)) return;
+      if (icmpIsError(packet.view.getUint8(packet.l4 + ICMP_TYPE))) {
+        if (!relateIcmpError(this, packet)) this.invalid(packet, 'invalid-icmp-error');
+        return;
+      }
+    }
+    const { tuple } = this;
+    tuple.family = packet.family;
+    tuple.protocol = packet.protocol;
+    tuple.source.set(packet.source);
+    tuple.destination.set(packet.destination);
+    if (!readPorts(tuple, packet.view, packet.l4, packet.end)) {
+      this.invalid(packet, 'invalid-tuple');
+      return;
+    }
+    for (;;) {
+      const reference = this.lookup(tuple, packet.now);
+      if (!this.attach(packet, reference)) return;
+      const result = this.follow(packet, incoming);
+      if (result === TRACK_REPEAT) {
+        this.remove(packet.entry);
+        packet.entry = -1;
+        continue;
+      }
+      this.conclude(packet, result);
+      return;
+    }
+  }
+
+  /** What follows from the protocol's word on the packet. Also for packets that the fast path followed itself. */
+  conclude(packet: Packet, result: number): void {
+    const { entry, table } = packet;
+    const at = entry * table.entryWords + table.meta;
+    const status = table.words[at] as number;
+    if (result === TRACK_INVALID) {
+      if ((status & CONFIRMED) === 0) table.release(entry);
+      packet.entry = -1;
+      packet.info = CT_NONE;
+      return;
+    }
+    packet.info = packet.direction === REPLY || (status & SEEN_REPLY) !== 0 ? CT_ESTABLISHED : CT_NEW;
+    if (packet.direction === REPLY) table.words[at] = status | SEEN_REPLY;
+    // The packet still passes by the entry; it is gone once the packet is through (`finish`).
+    if (result === TRACK_ACCEPT_AND_DELETE) {
+      table.words[at] = (table.words[at] as number) | DYING;
+      if ((status & CONFIRMED) !== 0) this.unlink(entry);
+    }
+  }
+
+  /**
+   * For a packet that the fast path has followed with another result than TRACK_ACCEPT: false when that settles how it
+   * stands to its connection; true when the entry is gone and the packet is to be tracked anew.
+   */
+  concludeEarly(packet: Packet, result: number): boolean {
+    if (result === TRACK_REPEAT) {
+      this.remove(packet.entry);
+      packet.entry = -1;
+      return true;
+    }
+    this.reason = result === TRACK_INVALID ? 'invalid-tcp' : undefined;
+    this.conclude(packet, result);
+    return false;
+  }
+
+  /** Reference of a live entry for the tuple, -1 if none; an expired one is removed on the way. */
+  lookup(tuple: Tuple, now: number): number {
+    const reference = this.table.find(tuple);
+    if (reference < 0 || !this.isExpired(reference >> 1, now)) return reference;
+    this.expire(reference >> 1);
+    return this.lookup(tuple, now);
+  }
+
+  isExpired(entry: number, now: number): boolean {
+    const { words, entryWords, meta } = this.table;
+    return (((words[entry * entryWords + meta + META_EXPIRES] as number) - now) | 0) <= 0;
+  }
+
+  expire(entry: number): void {
+    this.expired++;
+    this.remove(entry);
+  }
+
+  /** Takes a confirmed entry out of the table. */
+  remove(entry: number): void {
+    this.unlink(entry);
+    this.table.release(entry);
+  }
+
+  private unlink(entry: number): void {
+    const { words, entryWords, meta } = this.table;
+    this.table.unlink(entry);
+    const at = entry * entryWords + meta;
+    words[at] = (words[at] as number) & ~CONFIRMED;
+  }
+
+  /**
+   * Links an entry that its first packet has brought through the host (kernel: __nf_conntrack_confirm). False when a
+   * tuple of it is taken by now: the packet is dropped.
+   */
+  confirm(packet: Packet): boolean {
+    const { table, tuple } = this;
+    const { entry } = packet;
+    const at = entry * table.entryWords + table.meta;
+    for (const direction of [ORIGINAL, REPLY]) {
+      if (this.lookup(table.readTuple(entry, direction, tuple), packet.now) >= 0) return false;
+    }
+    table.words[at] = (table.words[at] as number) | CONFIRMED;
+    table.link(entry);
+    this.created++;
+    this.sweep(packet.now);
+    return true;
+  }
+
+  /** Called when the packet is through, whatever became of it: what it leaves unconfirmed or dying is given back. */
+  finish(packet: Packet): void {
+    const { entry, table } = packet;
+    if (entry < 0) return;
+    const status = table.words[entry * table.entryWords + table.meta] as number;
+    if ((status & IN_USE) !== 0 && (status & CONFIRMED) === 0) table.release(entry);
+  }
+
+  /** Every entry that is alive at `now`, oldest memory first. */
+  *live(now: number): Generator<number> {
+    const { table } = this;
+    for (let entry = 0; entry < table.used; entry++) {
+      const status = table.words[entry * table.entryWords + table.meta] as number;
+      if ((status & CONFIRMED) !== 0 && !this.isExpired(entry, now)) yield entry;
+    }
+  }
+
+  /** Removes every entry that has expired: before a leap in time that the wrapping clock could not show. */
+  sweepAll(now: number): void {
+    const { table } = this;
+    for (let entry = 0; entry < table.used; entry++) this.sweepOne(entry, now);
+  }
+
+  private sweep(now: number): void {
+    const { table } = this;
+    for (let step = 0; step < SWEEP_STEP; step++) {
+      this.sweepAt = this.sweepAt + 1 < table.used ? this.sweepAt + 1 : 0;
+      this.sweepOne(this.sweepAt, now);
+    }
+  }
+
+  private sweepOne(entry: number, now: number): void {
+    const { table } = this;
+    const status = table.words[entry * table.entryWords + table.meta] as number;
+    if ((status & CONFIRMED) !== 0 && this.isExpired(entry, now)) this.expire(entry);
+  }
+
+  /** Gives the packet the entry found, or a new one. False when it can have none. */
+  private attach(packet: Packet, reference: number): boolean {
+    if (reference >= 0) {
+      packet.entry = reference >> 1;
+      packet.direction = reference & 1;
+      return true;
+    }
+    if (!invertTuple(this.tuple, this.inverse)) {
+      this.invalid(packet, 'invalid-icmp');
+      return false;
+    }
+    const { max } = this.settings;
+    const entry = max > 0 && this.table.count >= max ? -1 : this.table.allocate();
+    if (entry < 0) {
+      // The kernel drops what it can't track for want of room (nf_conntrack: table full).
+      packet.dropped = true;
+      this.reason = 'table-full';
+      return false;
+    }
+    const { table } = this;
+    table.writeTuple(entry, ORIGINAL, this.tuple);
+    table.writeTuple(entry, REPLY, this.inverse);
+    const at = entry * table.entryWords + table.meta;
+    table.words[at] = (table.words[at] as number) | packet.protocol;
+    packet.entry = entry;
+    packet.direction = ORIGINAL;
+    packet.connectionChanged();
+    return true;
+  }
+
+  private follow(packet: Packet, incoming: boolean): number {
+    switch (packet.protocol) {
+      case PROTO_TCP:
+        return this.followTcp(packet, incoming);
+      case PROTO_UDP:
+      case PROTO_UDPLITE:
+        return this.followUdpPacket(packet, incoming);
+      case PROTO_ICMP:
+        return this.followIcmp(packet);
+      case PROTO_GRE:
+        return this.followGre(packet);
+      default:
+        this.refresh(packet, this.settings.generic);
+        return TRACK_ACCEPT;
+    }
+  }
+
+  private followTcp(packet: Packet, incoming: boolean): number {
+    const { view, l4, end } = packet;
+    const length = packet.wireEnd - l4;
+    if (l4 + TCP_MIN_HEADER > end) return this.fail('invalid-header');
+    const headerLength = tcpHeaderLength(view, l4);
+    if (headerLength < TCP_MIN_HEADER || headerLength > length) return this.fail('invalid-header');
+    if (incoming && packet.badChecksum && this.settings.checksum) return this.fail('invalid-checksum');
+    const result = this.tcp.packet(packet.entry, packet.direction, view, l4, length, end, packet.now);
+    if (result === TRACK_INVALID) this.reason = 'invalid-tcp';
+    return result;
+  }
+
+  private followUdpPacket(packet: Packet, incoming: boolean): number {
+    const { view, l4, end } = packet;
+    if (l4 + UDP_HEADER > end) return this.fail('invalid-header');
+    if (packet.protocol === PROTO_UDP) {
+      const length = view.getUint16(l4 + UDP_LENGTH);
+      if (length < UDP_HEADER || l4 + length > packet.wireEnd) return this.fail('invalid-header');
+      if (incoming && packet.badChecksum && this.settings.checksum) return this.fail('invalid-checksum');
+    } else if (incoming && this.settings.checksum && !udpLiteSumOk(packet)) {
+      return this.fail('invalid-checksum');
+    }
+    this.followUdp(packet.entry, packet.now);
+    return TRACK_ACCEPT;
+  }
+
+  /** Timeouts of a UDP connection (kernel: nf_conntrack_udp_packet). Hot path. */
+  followUdp(entry: number, now: number): void {
+    const { words, states, entryWords, meta } = this.table;
+    const at = entry * entryWords + meta;
+    const status = words[at] as number;
+    let timeout = this.settings.udp;
+    if ((status & CONFIRMED) === 0) states[entry * STATE_WORDS] = now + UDP_STREAM_AFTER;
+    if ((status & SEEN_REPLY) !== 0) {
+      if ((status & ASSURED) !== 0) {
+        timeout = this.settings.udpStream;
+      } else if (((now - (states[entry * STATE_WORDS] as number)) | 0) > 0) {
+        timeout = this.settings.udpStream;
+        words[at] = status | ASSURED;
+      }
+    }
+    words[at + META_EXPIRES] = now + timeout;
+  }
+
+  private followIcmp(packet: Packet): number {
+    const original = this.table.readTuple(packet.entry, ORIGINAL, this.inverse);
+    if (!ICMP_REQUESTS.has(original.destinationPort >> 8)) return this.fail('invalid-icmp');
+    this.refresh(packet, this.settings.icmp);
+    return TRACK_ACCEPT;
+  }
+
+  private followGre(packet: Packet): number {
+    const at = packet.entry * this.table.entryWords + this.table.meta;
+    const replied = ((this.table.words[at] as number) & SEEN_REPLY) !== 0;
+    this.refresh(packet, replied ? this.settings.greStream : this.settings.gre);
+    if (replied) this.table.words[at] = (this.table.words[at] as number) | ASSURED;
+    return TRACK_ACCEPT;
+  }
+
+  private refresh(packet: Packet, timeout: number): void {
+    const { words, entryWords, meta } = this.table;
+    words[packet.entry * entryWords + meta + META_EXPIRES] = packet.now + timeout;
+  }
+
+  private fail(reason: InvalidReason): number {
+    this.reason = reason;
+    return TRACK_INVALID;
+  }
+
+  private invalid(packet: Packet, reason: InvalidReason): void {
+    this.reason = reason;
+    packet.entry = -1;
+    packet.info = CT_NONE;
+  }
+
+  /** Length, checksum and type of an ICMP message (kernel: nf_conntrack_icmpv4_error). */
+  private icmpSound(packet: Packet, incoming: boolean): boolean {
+    const { view, l4, end } = packet;
+    let reason: InvalidReason | undefined;
+    if (l4 + ICMP_HEADER > end) reason = 'invalid-header';
+    else if (incoming && this.settings.checksum && packet.badChecksum) reason = 'invalid-checksum';
+    else if (view.getUint8(l4 + ICMP_TYPE) > ICMP_TYPES) reason = 'invalid-icmp';
+    if (reason !== undefined) this.invalid(packet, reason);
+    return reason === undefined;
+  }
+}
+
+/** The kernel verifies UDP-Lite with UDP's number in the pseudo header and over all bytes (KERNEL.md E3). */
+function udpLiteSumOk(packet: Packet): boolean {
+  const { view, l3, l4, end } = packet;
+  if (packet.cut || view.getUint16(l4 + UDP_CHECKSUM) === 0) return true;
+  const source = view.getInt32(l3 + IPV4_SOURCE, true);
+  const destination = view.getInt32(l3 + IPV4_DESTINATION, true);
+  return fold(ipv4PseudoSum(source, destination, PROTO_UDP, end - l4) + sumBytes(view, l4, end - l4)) === 0xffff;
+}

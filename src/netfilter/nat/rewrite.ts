@@ -1,0 +1,167 @@
+/**
+ * Writing a mapping into the packet, one side at a time (kernel: nf_nat_packet, nf_nat_manip_pkt), and into the packet
+ * that an ICMP error carries (nf_nat_icmp_reply_translation). Checksums change incrementally (RFC 1624), so a wrong one
+ * stays wrong, but for the outer checksum of an ICMP error, which is reckoned anew.
+ *
+ * The capture may hold less of the packet than there was: what lies behind `packet.end` is not written.
+ */
+import { applyDelta, fold, halves, sumBytes, wordDelta } from '../../packet/checksum.js';
+import { IPV4_CHECKSUM, IPV4_DESTINATION, IPV4_PROTOCOL, IPV4_SOURCE, ipv4HeaderLength } from '../../packet/ipv4.js';
+import {
+  ICMP_CHECKSUM,
+  ICMP_HEADER,
+  ICMP_ID,
+  ICMP_REDIRECT,
+  ICMP_TYPE,
+  PORT_DESTINATION,
+  PORT_SOURCE,
+  PROTO_GRE,
+  PROTO_ICMP,
+  PROTO_TCP,
+  PROTO_UDP,
+  PROTO_UDPLITE,
+  TCP_CHECKSUM,
+  TCP_MIN_HEADER,
+  UDP_CHECKSUM,
+  UDP_HEADER,
+} from '../../packet/transport.js';
+import { swap16, swap32, Tuple } from '../../packet/tuple.js';
+import { DST_NAT, DST_NAT_DONE, SRC_NAT, SRC_NAT_DONE } from '../conntrack/flowtable.js';
+import { invertTuple } from '../conntrack/tuples.js';
+import type { Packet } from '../packet.js';
+import type { Manipulation } from './setup.js';
+
+/** Bytes of layer 4 that translating needs (kernel: 8 for TCP, UDP and GRE). */
+const L4_NEEDED = 8;
+
+const other = new Tuple();
+const target = new Tuple();
+
+/** True when this side of the mapping concerns packets of the packet's direction. */
+function concerns(packet: Packet, manipulation: Manipulation): boolean {
+  const wanted = (manipulation === 'src') === (packet.direction === 0) ? SRC_NAT : DST_NAT;
+  return (packet.status & wanted) !== 0;
+}
+
+/** Translates one side of a packet that belongs to its connection. False: the packet is to be dropped. */
+export function translate(packet: Packet, manipulation: Manipulation): boolean {
+  if (!concerns(packet, manipulation)) return true;
+  packet.table.readTuple(packet.entry, 1 - packet.direction, other);
+  invertTuple(other, target);
+  const done = rewriteIpv4(packet, packet.l3, target, manipulation);
+  packet.loadAddresses();
+  return done;
+}
+
+/** Translates an ICMP error and what it carries. False: the packet is to be dropped. */
+export function translateIcmpError(packet: Packet, manipulation: Manipulation): boolean {
+  const { view, l4, status } = packet;
+  if (packet.badChecksum) return false;
+  const bothDone = SRC_NAT_DONE | DST_NAT_DONE;
+  if (view.getUint8(l4 + ICMP_TYPE) === ICMP_REDIRECT) {
+    if ((status & bothDone) !== bothDone || (status & (SRC_NAT | DST_NAT)) !== 0) return false;
+  }
+  if (!concerns(packet, manipulation)) return true;
+  packet.table.readTuple(packet.entry, 1 - packet.direction, other);
+  if (!rewriteIpv4(packet, l4 + ICMP_HEADER, other, manipulation === 'src' ? 'dst' : 'src')) return false;
+  if (!packet.cut) {
+    view.setUint16(l4 + ICMP_CHECKSUM, 0, true);
+    view.setUint16(l4 + ICMP_CHECKSUM, ~fold(sumBytes(view, l4, packet.end - l4)) & 0xffff, true);
+  }
+  invertTuple(other, target);
+  target.protocol = PROTO_ICMP;
+  const done = rewriteIpv4(packet, packet.l3, target, manipulation);
+  packet.loadAddresses();
+  return done;
+}
+
+/** Gives the IPv4 header at `ip` (and its ports) one side of `wanted`. False when layer 4 is too short to. */
+function rewriteIpv4(packet: Packet, ip: number, wanted: Tuple, manipulation: Manipulation): boolean {
+  const { view } = packet;
+  const field = ip + (manipulation === 'src' ? IPV4_SOURCE : IPV4_DESTINATION);
+  const from = view.getInt32(field, true);
+  const to = swap32((manipulation === 'src' ? wanted.source[0] : wanted.destination[0]) ?? 0);
+  const addressDelta = wordDelta(from, to);
+  const l4 = ip + ipv4HeaderLength(view, ip);
+  const protocol = view.getUint8(ip + IPV4_PROTOCOL);
+  if (!rewritePorts(packet, protocol, l4, wanted, manipulation, addressDelta)) return false;
+  view.setUint16(ip + IPV4_CHECKSUM, applyDelta(view.getUint16(ip + IPV4_CHECKSUM, true), fold(addressDelta)), true);
+  view.setInt32(field, to, true);
+  return true;
+}
+
+function rewritePorts(
+  packet: Packet,
+  protocol: number,
+  l4: number,
+  wanted: Tuple,
+  manipulation: Manipulation,
+  addressDelta: number,
+): boolean {
+  const { view, end, wireEnd } = packet;
+  switch (protocol) {
+    case PROTO_TCP:
+    case PROTO_UDP:
+    case PROTO_UDPLITE: {
+      if (l4 + L4_NEEDED > wireEnd) return false;
+      const at = l4 + (manipulation === 'src' ? PORT_SOURCE : PORT_DESTINATION);
+      const port = swap16(manipulation === 'src' ? wanted.sourcePort : wanted.destinationPort);
+      const delta = fold(addressDelta + portDelta(view, at, end, port));
+      if (at + 2 <= end) view.setUint16(at, port, true);
+      if (protocol === PROTO_TCP) fixTcp(packet, l4, delta);
+      else fixUdp(packet, l4, delta, protocol);
+      return true;
+    }
+    case PROTO_ICMP:
+      return rewriteIcmpId(packet, l4, wanted.sourcePort);
+    case PROTO_GRE:
+      return l4 + L4_NEEDED <= wireEnd;
+    default:
+      return true;
+  }
+}
+
+/** Partial sum for replacing the 16 bits at `at`; nothing if they were not captured. */
+function portDelta(view: DataView, at: number, end: number, value: number): number {
+  return at + 2 > end ? 0 : (~view.getUint16(at, true) & 0xffff) + value;
+}
+
+function fixTcp(packet: Packet, l4: number, delta: number): void {
+  // Within an ICMP error the checksum may not be there any more.
+  if (l4 + TCP_MIN_HEADER > packet.end) return;
+  const at = l4 + TCP_CHECKSUM;
+  packet.view.setUint16(at, applyDelta(packet.view.getUint16(at, true), delta), true);
+}
+
+function fixUdp(packet: Packet, l4: number, delta: number, protocol: number): void {
+  if (l4 + UDP_HEADER > packet.end) return;
+  const at = l4 + UDP_CHECKSUM;
+  const stored = packet.view.getUint16(at, true);
+  // 0 means that the sender made none (RFC 768); UDP-Lite must have one.
+  if (stored === 0 && protocol === PROTO_UDP) return;
+  const changed = applyDelta(stored, delta);
+  packet.view.setUint16(at, changed === 0 ? 0xffff : changed, true);
+}
+
+/** Echo and the other queries have an id; errors have none (kernel: icmp_manip_pkt). */
+function rewriteIcmpId(packet: Packet, l4: number, id: number): boolean {
+  const { view, end, wireEnd } = packet;
+  if (l4 + ICMP_HEADER > wireEnd) return false;
+  if (l4 + ICMP_HEADER > end || !hasId(view.getUint8(l4 + ICMP_TYPE))) return true;
+  const value = swap16(id);
+  const delta = fold(portDelta(view, l4 + ICMP_ID, end, value));
+  view.setUint16(l4 + ICMP_CHECKSUM, applyDelta(view.getUint16(l4 + ICMP_CHECKSUM, true), delta), true);
+  view.setUint16(l4 + ICMP_ID, value, true);
+  return true;
+}
+
+const hasId = (type: number): boolean => type === 0 || type === 8 || (type >= 13 && type <= 18);
+
+/** Folded partial sum for the change of both addresses between two tuples, as the fast path stores it. */
+export const addressesDelta = (from: Tuple, to: Tuple): number =>
+  fold(
+    halves(~swap32(from.source[0] ?? 0)) +
+      halves(swap32(to.source[0] ?? 0)) +
+      halves(~swap32(from.destination[0] ?? 0)) +
+      halves(swap32(to.destination[0] ?? 0)),
+  );

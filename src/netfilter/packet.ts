@@ -1,0 +1,244 @@
+/**
+ * The packet in hand on its way through the host: what matches may ask (PacketContext) and what the path keeps of it.
+ * One object, filled anew for every packet that takes the slow path.
+ */
+import type { Family, Host, InterfaceIndex } from '../host/types.js';
+import { NO_INTERFACE } from '../host/types.js';
+import {
+  IPV4_DESTINATION,
+  IPV4_PROTOCOL,
+  IPV4_SOURCE,
+  ipv4FragmentOffset,
+  ipv4HeaderLength,
+  ipv4IsFragment,
+  ipv4TotalLength,
+} from '../packet/ipv4.js';
+import { Tuple } from '../packet/tuple.js';
+import {
+  type ConnectionView,
+  type PacketContext,
+  STATE_DNAT,
+  STATE_ESTABLISHED,
+  STATE_INVALID,
+  STATE_NEW,
+  STATE_RELATED,
+  STATE_SNAT,
+  STATE_UNTRACKED,
+} from '../rules/context.js';
+import type { BuiltinChain } from '../rules/types.js';
+import {
+  ASSURED,
+  CONFIRMED,
+  DST_NAT,
+  type FlowTable,
+  META_EXPIRES,
+  META_MARK,
+  ORIGINAL,
+  REPLY,
+  SEEN_REPLY,
+  SRC_NAT,
+} from './conntrack/flowtable.js';
+
+/** How a packet stands to its connection (kernel: enum ip_conntrack_info, the direction apart). */
+export const CT_NONE = 0;
+export const CT_NEW = 1;
+export const CT_ESTABLISHED = 2;
+export const CT_RELATED = 3;
+export const CT_UNTRACKED = 4;
+/** Tracking is not on for this packet's family: no state at all. */
+export const CT_OFF = 5;
+
+/** Reads one entry of the flow table for matches. */
+class EntryView implements ConnectionView {
+  private readonly tuples = [new Tuple(), new Tuple()] as const;
+  private loaded = -1;
+
+  constructor(private readonly packet: Packet) {}
+
+  /** The tuples are read at the first question; `forget` when the entry or its tuples changed. */
+  forget(): void {
+    this.loaded = -1;
+  }
+
+  private tuple(direction: 0 | 1): Tuple {
+    const { table, entry } = this.packet;
+    if (this.loaded !== entry) {
+      table.readTuple(entry, ORIGINAL, this.tuples[0]);
+      table.readTuple(entry, REPLY, this.tuples[1]);
+      this.loaded = entry;
+    }
+    return this.tuples[direction];
+  }
+
+  get mark(): number {
+    const { table, entry } = this.packet;
+    return (table.words[entry * table.entryWords + table.meta + META_MARK] as number) >>> 0;
+  }
+  setMark(value: number): void {
+    const { table, entry } = this.packet;
+    table.words[entry * table.entryWords + table.meta + META_MARK] = value;
+  }
+  get original(): boolean {
+    return this.packet.direction === ORIGINAL;
+  }
+  get protocol(): number {
+    return this.packet.status & 0xff;
+  }
+  get originalSource(): Uint32Array {
+    return this.tuple(0).source;
+  }
+  get originalDestination(): Uint32Array {
+    return this.tuple(0).destination;
+  }
+  get originalSourcePort(): number {
+    return this.tuple(0).sourcePort;
+  }
+  get originalDestinationPort(): number {
+    return this.tuple(0).destinationPort;
+  }
+  get replySource(): Uint32Array {
+    return this.tuple(1).source;
+  }
+  get replyDestination(): Uint32Array {
+    return this.tuple(1).destination;
+  }
+  get replySourcePort(): number {
+    return this.tuple(1).sourcePort;
+  }
+  get replyDestinationPort(): number {
+    return this.tuple(1).destinationPort;
+  }
+  get seenReply(): boolean {
+    return (this.packet.status & SEEN_REPLY) !== 0;
+  }
+  get assured(): boolean {
+    return (this.packet.status & ASSURED) !== 0;
+  }
+  get confirmed(): boolean {
+    return (this.packet.status & CONFIRMED) !== 0;
+  }
+  get expiresIn(): number {
+    const { table, entry, now } = this.packet;
+    const expires = table.words[entry * table.entryWords + table.meta + META_EXPIRES] as number;
+    return Math.max(0, Math.floor(((expires - now) | 0) / 1000));
+  }
+}
+
+export class Packet implements PacketContext {
+  family: Family = 4;
+  hook: BuiltinChain = 'PREROUTING';
+  inInterface: InterfaceIndex = NO_INTERFACE;
+  outInterface: InterfaceIndex = NO_INTERFACE;
+  readonly source = new Uint32Array(4);
+  readonly destination = new Uint32Array(4);
+  protocol = 0;
+  bytes: Uint8Array = new Uint8Array(0);
+  view: DataView = new DataView(new ArrayBuffer(0));
+  l3 = 0;
+  l4 = 0;
+  end = 0;
+  totalLength = 0;
+  fragmentOffset = 0;
+  isFragment = false;
+  mark = 0;
+  seconds = 0;
+  nanoseconds = 0;
+  /** Next hop of the route the packet takes: its gateway, or its destination. */
+  nextHop: Uint32Array | undefined;
+  /** Milliseconds of capture time, wrapping. */
+  now = 0;
+  /** A layer-4 checksum was verified and is wrong. */
+  badChecksum = false;
+  /** The capture's snaplen cut the packet: checksums and what lies behind `end` are not known. */
+  cut = false;
+  /** Entry in the flow table, -1 without one. */
+  entry = -1;
+  direction = 0;
+  info = CT_NONE;
+  dropped = false;
+  private readonly entryView: EntryView;
+
+  constructor(
+    readonly host: Host,
+    readonly table: FlowTable,
+  ) {
+    this.entryView = new EntryView(this);
+  }
+
+  /** Takes in the IPv4 packet whose sound header is at `l3`; `end`: past its last captured byte. */
+  loadIpv4(bytes: Uint8Array, view: DataView, l3: number, end: number): void {
+    this.family = 4;
+    this.bytes = bytes;
+    this.view = view;
+    this.l3 = l3;
+    this.l4 = l3 + ipv4HeaderLength(view, l3);
+    this.end = end;
+    this.totalLength = ipv4TotalLength(view, l3);
+    this.protocol = view.getUint8(l3 + IPV4_PROTOCOL);
+    this.fragmentOffset = ipv4FragmentOffset(view, l3);
+    this.isFragment = ipv4IsFragment(view, l3);
+    this.inInterface = NO_INTERFACE;
+    this.outInterface = NO_INTERFACE;
+    this.nextHop = undefined;
+    this.mark = 0;
+    this.entry = -1;
+    this.direction = 0;
+    this.info = CT_NONE;
+    this.dropped = false;
+    this.entryView.forget();
+    this.loadAddresses();
+  }
+
+  /** Reads the addresses again after a translation. */
+  loadAddresses(): void {
+    this.source[0] = this.view.getUint32(this.l3 + IPV4_SOURCE);
+    this.destination[0] = this.view.getUint32(this.l3 + IPV4_DESTINATION);
+  }
+
+  /** Past the packet's last byte on the wire, which may lie behind what was captured. */
+  get wireEnd(): number {
+    return this.l3 + this.totalLength;
+  }
+
+  /** Protocol, TCP state and status bits of the entry; 0 without one. */
+  get status(): number {
+    return this.entry < 0 ? 0 : (this.table.words[this.entry * this.table.entryWords + this.table.meta] as number);
+  }
+
+  get state(): number {
+    switch (this.info) {
+      case CT_NEW:
+        return STATE_NEW | this.natBits();
+      case CT_ESTABLISHED:
+        return STATE_ESTABLISHED | this.natBits();
+      case CT_RELATED:
+        return STATE_RELATED | this.natBits();
+      case CT_UNTRACKED:
+        return STATE_UNTRACKED;
+      default:
+        return STATE_INVALID;
+    }
+  }
+
+  private natBits(): number {
+    const { status } = this;
+    return ((status & SRC_NAT) !== 0 ? STATE_SNAT : 0) | ((status & DST_NAT) !== 0 ? STATE_DNAT : 0);
+  }
+
+  get connection(): ConnectionView | undefined {
+    return this.entry < 0 ? undefined : this.entryView;
+  }
+
+  /** To be called when the entry's tuples were changed. */
+  connectionChanged(): void {
+    this.entryView.forget();
+  }
+
+  setMark(value: number): void {
+    this.mark = value >>> 0;
+  }
+
+  hotDrop(): void {
+    this.dropped = true;
+  }
+}

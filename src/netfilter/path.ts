@@ -1,0 +1,228 @@
+/**
+ * The way of one packet through the host, hook by hook, as the kernel takes it. Every packet that the fast path of the
+ * engine can't answer comes here.
+ */
+import type { Host, InterfaceIndex } from '../host/types.js';
+import { NO_INTERFACE } from '../host/types.js';
+import { applyDelta } from '../packet/checksum.js';
+import { IPV4_CHECKSUM, IPV4_TTL } from '../packet/ipv4.js';
+import { PROTO_ICMP } from '../packet/transport.js';
+import type { NatRange } from '../rules/extension.js';
+import type { BuiltinChain, TableName } from '../rules/types.js';
+import type { CompiledTable, RuleCounterTable } from './compile.js';
+import type { Conntrack } from './conntrack/conntrack.js';
+import { CONFIRMED, DYING } from './conntrack/flowtable.js';
+import { HOOK_MANIPULATION, HOOK_STEPS } from './hooks.js';
+import { translate, translateIcmpError } from './nat/rewrite.js';
+import type { NatSetup } from './nat/setup.js';
+import { CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED, type Packet } from './packet.js';
+import { VERDICT_DROP, VERDICT_FORWARD, VERDICT_LOCAL } from './results.js';
+import { InputRouter, newRouting } from './routing.js';
+import { ChainWalker, WALK_DROP } from './walk.js';
+
+export interface PathParts {
+  readonly host: Host;
+  readonly tables: ReadonlyMap<TableName, CompiledTable>;
+  readonly counters: RuleCounterTable;
+  /** Undefined: nothing in the rules needs connection tracking (KERNEL.md A6). */
+  readonly conntrack: Conntrack | undefined;
+  readonly nat: NatSetup | undefined;
+}
+
+/** Partial sum of taking 1 from the TTL: the byte lies in the low half of its little-endian word. */
+const TTL_DELTA = 0xfffe;
+
+export class PacketPath {
+  readonly walker: ChainWalker;
+  /** Outcome of the last packet. */
+  verdict = 0;
+  egress: InterfaceIndex = NO_INTERFACE;
+  /** Why it was dropped or went past NAT: a rule, or a reason word; '' if there is nothing to say. */
+  why = '';
+  private readonly router: InputRouter;
+  private readonly routing = newRouting();
+
+  constructor(private readonly parts: PathParts) {
+    this.router = new InputRouter(parts.host);
+    this.walker = new ChainWalker(parts.counters, {
+      nat: (packet, range, rule) => this.mapTo(packet, range, rule),
+      notrack: (packet) => {
+        packet.info = CT_UNTRACKED;
+      },
+    });
+  }
+
+  /** A packet that came in by an interface. `tracked`: its entry and info are set already, by the fast path. */
+  receive(packet: Packet, ingress: InterfaceIndex, tracked: boolean): void {
+    this.begin();
+    packet.inInterface = ingress;
+    if (this.hook(packet, 'PREROUTING', tracked)) this.routeIn(packet, ingress);
+    this.end(packet);
+  }
+
+  /** A packet that the host itself sends. */
+  send(packet: Packet): void {
+    this.begin();
+    if (this.routeOut(packet) && this.hook(packet, 'OUTPUT', false)) {
+      // DNAT in OUTPUT may have changed where it goes (ip_route_me_harder).
+      if (this.routeOut(packet)) this.leave(packet);
+    }
+    this.end(packet);
+  }
+
+  private begin(): void {
+    this.verdict = VERDICT_DROP;
+    this.egress = NO_INTERFACE;
+    this.why = '';
+  }
+
+  private end(packet: Packet): void {
+    this.parts.conntrack?.finish(packet);
+  }
+
+  private routeIn(packet: Packet, ingress: InterfaceIndex): void {
+    const { routing } = this;
+    this.router.route(packet.source, packet.destination, ingress, routing);
+    if (routing.kind === 'drop') {
+      this.why = routing.reason;
+    } else if (routing.kind === 'local') {
+      if (this.hook(packet, 'INPUT', false)) this.verdict = VERDICT_LOCAL;
+    } else {
+      this.forward(packet, routing.iface, routing.gateway);
+    }
+  }
+
+  private forward(packet: Packet, egress: InterfaceIndex, gateway: Uint32Array | undefined): void {
+    if (packet.view.getUint8(packet.l3 + IPV4_TTL) <= 1) {
+      this.why = 'ttl-expired';
+      return;
+    }
+    decrementTtl(packet.view, packet.l3);
+    packet.outInterface = egress;
+    packet.nextHop = gateway ?? packet.destination;
+    if (!this.hook(packet, 'FORWARD', false)) return;
+    packet.inInterface = NO_INTERFACE;
+    if (!this.hook(packet, 'POSTROUTING', false)) return;
+    this.verdict = VERDICT_FORWARD;
+    this.egress = egress;
+  }
+
+  private routeOut(packet: Packet): boolean {
+    const route = this.parts.host.route(4, packet.destination);
+    if (route === undefined || (route.type !== 'unicast' && route.type !== 'local' && route.type !== 'broadcast')) {
+      this.why = 'no-route';
+      return false;
+    }
+    const loopback = this.parts.host.interfaces.find((i) => i.loopback)?.index ?? NO_INTERFACE;
+    packet.outInterface = route.type === 'local' ? loopback : route.iface;
+    packet.nextHop = route.gateway ?? packet.destination;
+    return true;
+  }
+
+  /** From OUTPUT on: out of an interface, or over loopback back to the host. */
+  private leave(packet: Packet): void {
+    const egress = packet.outInterface;
+    if (!this.hook(packet, 'POSTROUTING', false)) return;
+    if (this.parts.host.interfaces[egress]?.loopback !== true) {
+      this.verdict = VERDICT_FORWARD;
+      this.egress = egress;
+      return;
+    }
+    // The packet keeps its connection over loopback, so tracking and NAT pass it by (nf_conntrack_in: "seen before").
+    packet.inInterface = egress;
+    packet.outInterface = NO_INTERFACE;
+    if (this.hook(packet, 'PREROUTING', true) && this.hook(packet, 'INPUT', true)) this.verdict = VERDICT_LOCAL;
+  }
+
+  /** Runs what hangs at a hook. False: the packet is dropped. `tracked`: connection tracking has seen it already. */
+  private hook(packet: Packet, hook: BuiltinChain, tracked: boolean): boolean {
+    packet.hook = hook;
+    for (const step of HOOK_STEPS[hook]) {
+      switch (step) {
+        case 'conntrack':
+          if (!tracked && !this.track(packet, hook === 'PREROUTING')) return false;
+          break;
+        case 'nat':
+          if (!this.translate(packet, hook)) return false;
+          break;
+        case 'confirm':
+          if (!this.confirm(packet)) return false;
+          break;
+        default:
+          if (!this.walkTable(packet, step, hook)) return false;
+      }
+    }
+    return true;
+  }
+
+  private walkTable(packet: Packet, table: TableName, hook: BuiltinChain): boolean {
+    const chain = this.parts.tables.get(table)?.hooks.get(hook);
+    if (chain === undefined || this.walker.walk(chain, packet) !== WALK_DROP) return true;
+    this.why = this.parts.counters.names[this.walker.decidedBy] ?? '';
+    return false;
+  }
+
+  private track(packet: Packet, incoming: boolean): boolean {
+    const { conntrack } = this.parts;
+    if (conntrack === undefined) {
+      packet.info = CT_OFF;
+      return true;
+    }
+    if (packet.info === CT_UNTRACKED) {
+      this.why = 'untracked';
+      return true;
+    }
+    if (packet.isFragment) {
+      packet.info = CT_UNTRACKED;
+      this.why = 'fragment';
+      return true;
+    }
+    conntrack.track(packet, incoming);
+    if (packet.info === CT_NONE) this.why = conntrack.reason ?? 'invalid';
+    return !packet.dropped;
+  }
+
+  private translate(packet: Packet, hook: BuiltinChain): boolean {
+    const { nat, tables } = this.parts;
+    const manipulation = HOOK_MANIPULATION[hook];
+    if (nat === undefined || manipulation === undefined || packet.entry < 0) return true;
+    if (packet.info === CT_RELATED && packet.protocol === PROTO_ICMP) {
+      if (translateIcmpError(packet, manipulation)) return true;
+      this.why = 'icmp-error-not-translatable';
+      return false;
+    }
+    if (packet.info === CT_NEW && !nat.isDone(packet, manipulation)) {
+      const chain = tables.get('nat')?.hooks.get(hook);
+      if (chain !== undefined && this.walker.walk(chain, packet) === WALK_DROP) {
+        this.why = this.parts.counters.names[this.walker.decidedBy] ?? '';
+        return false;
+      }
+      if (!nat.isDone(packet, manipulation)) nat.bindNull(packet, manipulation);
+    }
+    if (translate(packet, manipulation)) return true;
+    this.why = 'too-short-to-translate';
+    return false;
+  }
+
+  private mapTo(packet: Packet, range: NatRange | undefined, rule: number): boolean {
+    const manipulation = HOOK_MANIPULATION[packet.hook];
+    if (range === undefined || manipulation === undefined) return false;
+    this.parts.nat?.setUp(packet, range, manipulation, rule);
+    return true;
+  }
+
+  private confirm(packet: Packet): boolean {
+    const { conntrack } = this.parts;
+    if (conntrack === undefined || packet.entry < 0 || packet.info === CT_RELATED) return true;
+    if ((packet.status & (CONFIRMED | DYING)) !== 0 || packet.info !== CT_NEW) return true;
+    if (conntrack.confirm(packet)) return true;
+    this.why = 'no-free-tuple';
+    return false;
+  }
+}
+
+/** Kernel: ip_decrease_ttl. */
+function decrementTtl(view: DataView, ip: number): void {
+  view.setUint8(ip + IPV4_TTL, view.getUint8(ip + IPV4_TTL) - 1);
+  view.setUint16(ip + IPV4_CHECKSUM, applyDelta(view.getUint16(ip + IPV4_CHECKSUM, true), TTL_DELTA), true);
+}

@@ -1,0 +1,100 @@
+/** Walking a chain: rules in order, jumps, returns, the policy; counters as the kernel counts (ipt_do_table). */
+import type { NatRange } from '../rules/extension.js';
+import type { CompiledChain, CompiledRule, RuleCounterTable } from './compile.js';
+import type { Packet } from './packet.js';
+
+/** Results of a walk. Zero is no verdict. */
+export const WALK_ACCEPT = 1;
+export const WALK_DROP = 2;
+/** Only of user-defined chains: go on behind the jump. */
+const WALK_RETURN = 3;
+
+/** What a walk asks of the packet's path. */
+export interface WalkActions {
+  /** A NAT rule matched: settle this side of the mapping. `range` undefined: no address to map to, drop. */
+  nat(packet: Packet, range: NatRange | undefined, rule: number): boolean;
+  /** The packet is not to be tracked. */
+  notrack(packet: Packet): void;
+}
+
+export class ChainWalker {
+  /** Rules looked at, a deterministic figure. */
+  evaluated = 0;
+  /** Rule or policy that gave the last verdict; index into the counters. */
+  decidedBy = -1;
+
+  constructor(
+    private readonly counters: RuleCounterTable,
+    private readonly actions: WalkActions,
+  ) {}
+
+  /** Walks a built-in chain to a verdict: WALK_ACCEPT or WALK_DROP. */
+  walk(chain: CompiledChain, packet: Packet): number {
+    const verdict = this.walkRules(chain, packet);
+    if (verdict !== WALK_RETURN) return verdict;
+    this.count(chain.policyId, packet);
+    this.decidedBy = chain.policyId;
+    return chain.policy === 'DROP' ? WALK_DROP : WALK_ACCEPT;
+  }
+
+  private walkRules(chain: CompiledChain, packet: Packet): number {
+    for (const rule of chain.rules) {
+      this.evaluated++;
+      if (!matches(rule, packet)) {
+        if (!packet.dropped) continue;
+        this.decidedBy = rule.id;
+        return WALK_DROP;
+      }
+      this.count(rule.id, packet);
+      const verdict = this.apply(rule, packet);
+      if (verdict !== 0) return verdict;
+    }
+    return WALK_RETURN;
+  }
+
+  /** The rule's verdict, 0 to go on with the next rule. */
+  private apply(rule: CompiledRule, packet: Packet): number {
+    const { target } = rule;
+    switch (target.kind) {
+      case 'none':
+        return 0;
+      case 'accept':
+        this.decidedBy = rule.id;
+        return WALK_ACCEPT;
+      case 'drop':
+      case 'reject':
+        this.decidedBy = rule.id;
+        return WALK_DROP;
+      case 'return':
+        return WALK_RETURN;
+      case 'jump': {
+        const verdict = this.walkRules(target.chain, packet);
+        return verdict === WALK_RETURN ? 0 : verdict;
+      }
+      case 'goto':
+        return this.walkRules(target.chain, packet);
+      case 'effect':
+        target.apply(packet);
+        return 0;
+      case 'notrack':
+        this.actions.notrack(packet);
+        return 0;
+      case 'nat':
+        this.decidedBy = rule.id;
+        return this.actions.nat(packet, target.range(packet), rule.id) ? WALK_ACCEPT : WALK_DROP;
+    }
+  }
+
+  private count(id: number, packet: Packet): void {
+    const { packets, bytes } = this.counters;
+    packets[id] = (packets[id] as number) + 1;
+    bytes[id] = (bytes[id] as number) + packet.totalLength;
+  }
+}
+
+function matches(rule: CompiledRule, packet: Packet): boolean {
+  for (const predicate of rule.predicates) {
+    if (!predicate(packet)) return false;
+  }
+  return true;
+}

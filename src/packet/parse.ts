@@ -1,0 +1,171 @@
+/**
+ * Parses the records of a slab into columns. Pure: bytes in, columns out, nothing remembered, so that any worker can
+ * parse any slab.
+ *
+ * Hot path: one pass, no allocation; 64-byte TCP packets over Ethernet cost about 20 ns each, about as much again
+ * when checksums are verified.
+ */
+import type { Slab } from '../capture/slab.js';
+import { DIRECTION_OUTBOUND } from '../capture/slab.js';
+import { fold, ipv4HeaderSumOk, ipv4PseudoSum, sumBytes } from './checksum.js';
+import {
+  BROKEN_CHECKSUM,
+  BROKEN_HEADER,
+  BROKEN_LENGTH,
+  FLAG_BAD_CHECKSUM,
+  FLAG_CUT,
+  FLAG_OUTGOING,
+  KIND_CUT,
+  KIND_IPV4,
+  KIND_IPV4_BROKEN,
+  KIND_IPV4_PORTS,
+  KIND_IPV6,
+  KIND_OTHER,
+  type PacketColumns,
+} from './columns.js';
+import { tupleHash } from './hash.js';
+import {
+  IPV4_DESTINATION,
+  IPV4_FLAGS_OFFSET,
+  IPV4_MF,
+  IPV4_MIN_HEADER,
+  IPV4_OFFSET_MASK,
+  IPV4_PROTOCOL,
+  IPV4_SOURCE,
+  ipv4HeaderLength,
+  ipv4TotalLength,
+} from './ipv4.js';
+import { type LinkInfo, parseLink } from './link.js';
+import {
+  PROTO_TCP,
+  PROTO_UDP,
+  TCP_CHECKSUM,
+  TCP_MIN_HEADER,
+  tcpHeaderLength,
+  UDP_CHECKSUM,
+  UDP_HEADER,
+  UDP_LENGTH,
+} from './transport.js';
+
+/**
+ * What to do about layer-4 checksums: verify them as the kernel does; verify, but accept (and finish) a field that
+ * holds just the pseudo-header sum, as a capture taken on the sender with checksum offload shows it; or not look.
+ */
+export type ChecksumMode = 'verify' | 'offload' | 'ignore';
+
+const link: LinkInfo = { version: 0, l3: 0, flags: 0, ifindex: -1, sender: -1 };
+
+/** `linkTypes[source]` is the link type of the reader's interface `source`. */
+export function parseSlab(
+  slab: Slab,
+  columns: PacketColumns,
+  linkTypes: readonly number[],
+  checksums: ChecksumMode,
+): void {
+  const { view, records } = slab;
+  const { frame, capturedLength, wireLength, source, direction } = records;
+  for (let i = 0; i < records.count; i++) {
+    const at = frame[i] as number;
+    const end = at + (capturedLength[i] as number);
+    parseLink(linkTypes[source[i] as number] ?? -1, view, at, end, link);
+    columns.flags[i] = link.flags | ((direction[i] as number) === DIRECTION_OUTBOUND ? FLAG_OUTGOING : 0);
+    columns.ifindex[i] = link.ifindex;
+    columns.sender[i] = link.sender;
+    columns.l3[i] = link.l3;
+    if (link.version === 4) {
+      const missing = Math.max(0, (wireLength[i] as number) - (capturedLength[i] as number));
+      parseIpv4(view, columns, i, link.l3, end, end + missing);
+    } else {
+      columns.kind[i] = link.version === 6 ? KIND_IPV6 : KIND_OTHER;
+    }
+  }
+  if (checksums !== 'ignore') verifyChecksums(view, columns, records.count, checksums === 'offload');
+}
+
+/**
+ * `end`: past the frame's last captured byte; `wireEnd`: past its last byte on the wire.
+ */
+function parseIpv4(view: DataView, columns: PacketColumns, i: number, ip: number, end: number, wireEnd: number): void {
+  const reason = headerFault(view, ip, end, wireEnd);
+  if (reason !== 0) {
+    columns.kind[i] = reason === FAULT_CUT ? KIND_CUT : KIND_IPV4_BROKEN;
+    columns.reason[i] = reason;
+    return;
+  }
+  const headerLength = ipv4HeaderLength(view, ip);
+  const totalLength = ipv4TotalLength(view, ip);
+  const packetEnd = Math.min(ip + totalLength, end);
+  const l4 = ip + headerLength;
+  const protocol = view.getUint8(ip + IPV4_PROTOCOL);
+  columns.kind[i] = KIND_IPV4;
+  columns.protocol[i] = protocol;
+  columns.l4[i] = l4;
+  columns.end[i] = packetEnd;
+  columns.totalLength[i] = totalLength;
+  const source = view.getInt32(ip + IPV4_SOURCE, true);
+  const destination = view.getInt32(ip + IPV4_DESTINATION, true);
+  columns.source[i] = source;
+  columns.destination[i] = destination;
+  if (packetEnd < ip + totalLength) columns.flags[i] = (columns.flags[i] as number) | FLAG_CUT;
+  if (headerLength !== IPV4_MIN_HEADER) return;
+  if ((view.getUint16(ip + IPV4_FLAGS_OFFSET) & (IPV4_MF | IPV4_OFFSET_MASK)) !== 0) return;
+  if (!hasWholeHeader(view, protocol, l4, packetEnd, ip + totalLength)) return;
+  const ports = view.getInt32(l4, true);
+  columns.kind[i] = KIND_IPV4_PORTS;
+  columns.ports[i] = ports;
+  columns.hash[i] = tupleHash(source, destination, ports, protocol);
+}
+
+/** Not a fault of the packet: the capture holds too little of it to tell. */
+const FAULT_CUT = 255;
+
+/** What ip_rcv_core would drop the packet for (BROKEN_*), FAULT_CUT, or 0. The order of the checks is the kernel's. */
+function headerFault(view: DataView, ip: number, end: number, wireEnd: number): number {
+  if (ip + IPV4_MIN_HEADER > end) return end < wireEnd ? FAULT_CUT : BROKEN_LENGTH;
+  const headerLength = ipv4HeaderLength(view, ip);
+  if (view.getUint8(ip) >> 4 !== 4 || headerLength < IPV4_MIN_HEADER) return BROKEN_HEADER;
+  if (ip + headerLength > end) return end < wireEnd ? FAULT_CUT : BROKEN_LENGTH;
+  if (!ipv4HeaderSumOk(view, ip, headerLength)) return BROKEN_CHECKSUM;
+  const totalLength = ipv4TotalLength(view, ip);
+  return totalLength < headerLength || ip + totalLength > wireEnd ? BROKEN_LENGTH : 0;
+}
+
+/**
+ * A TCP or UDP header that connection tracking accepts in form (kernel: tcp_error, udp_error). Its fixed part must be
+ * captured (`end`); the lengths it states are held against the packet on the wire.
+ */
+function hasWholeHeader(view: DataView, protocol: number, l4: number, end: number, wireEnd: number): boolean {
+  if (protocol === PROTO_TCP) {
+    if (l4 + TCP_MIN_HEADER > end) return false;
+    const headerLength = tcpHeaderLength(view, l4);
+    return headerLength >= TCP_MIN_HEADER && l4 + headerLength <= wireEnd;
+  }
+  if (protocol !== PROTO_UDP || l4 + UDP_HEADER > end) return false;
+  const length = view.getUint16(l4 + UDP_LENGTH);
+  return length >= UDP_HEADER && l4 + length <= wireEnd;
+}
+
+/** Marks TCP and UDP packets whose checksum is wrong; a packet cut by the snaplen can't be verified. */
+function verifyChecksums(view: DataView, columns: PacketColumns, count: number, acceptOffloaded: boolean): void {
+  const { kind, flags, protocol, l4, end, source, destination } = columns;
+  for (let i = 0; i < count; i++) {
+    if (kind[i] !== KIND_IPV4_PORTS || ((flags[i] as number) & FLAG_CUT) !== 0) continue;
+    const start = l4[i] as number;
+    const length = (end[i] as number) - start;
+    const proto = protocol[i] as number;
+    const field = start + (proto === PROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM);
+    const stored = view.getUint16(field, true);
+    if (proto === PROTO_UDP && stored === 0) continue;
+    const pseudo = ipv4PseudoSum(source[i] as number, destination[i] as number, proto, length);
+    const sum = fold(pseudo + sumBytes(view, start, length));
+    if (sum === 0xffff) continue;
+    if (acceptOffloaded && stored === fold(pseudo)) finishChecksum(view, field, sum, stored, proto);
+    else flags[i] = (flags[i] as number) | FLAG_BAD_CHECKSUM;
+  }
+}
+
+/** Writes the checksum that the sender's network card would have filled in. `sum` covers the unfinished field too. */
+function finishChecksum(view: DataView, field: number, sum: number, stored: number, protocol: number): void {
+  const finished = ~fold(sum + (~stored & 0xffff)) & 0xffff;
+  view.setUint16(field, finished === 0 && protocol === PROTO_UDP ? 0xffff : finished, true);
+}
