@@ -10,4 +10,6 @@ export {
   type SlabLayout,
 } from './slab.js';
 export * from './types.js';
-export { type CaptureWriterOptions, createCaptureWriter, formatOfPath } from './write/writer.js';
+export { assertDistinct } from './write/distinct.js';
+export { type CaptureWriterOptions, formatOfPath, type WriterSource } from './write/output-file.js';
+export { createCaptureWriter } from './write/writer.js';

@@ -55,6 +55,7 @@ export const OPTION_END = 0;
 export const OPTION_COMMENT = 1;
 export const OPTION_IF_NAME = 2;
 export const OPTION_IF_TSRESOL = 9;
+export const OPTION_IF_FCSLEN = 13;
 export const OPTION_IF_TSOFFSET = 14;
 /** epb_flags and pack_flags. */
 export const OPTION_PACKET_FLAGS = 2;
@@ -91,6 +92,8 @@ export interface InterfaceDescription {
   readonly snaplen: number;
   readonly tsresol: number;
   readonly tsoffset: bigint;
+  /** Length of the check sequence that frames end with, as stated. */
+  readonly fcslen?: number | undefined;
 }
 
 /** Reads the interface description block at `view[at..at+length)`. */
@@ -103,9 +106,11 @@ export function parseInterface(
   let name: string | undefined;
   let tsresol = DEFAULT_TSRESOL;
   let tsoffset = 0n;
+  let fcslen: number | undefined;
   visitOptions(view, at + INTERFACE_OPTIONS, at + length - 4, littleEndian, (code, value, size) => {
     if (code === OPTION_IF_NAME && name === undefined) name = textAt(view, value, size);
     else if (code === OPTION_IF_TSRESOL && size >= 1) tsresol = view.getUint8(value);
+    else if (code === OPTION_IF_FCSLEN && size >= 1) fcslen = view.getUint8(value);
     else if (code === OPTION_IF_TSOFFSET && size >= 8) tsoffset = view.getBigInt64(value, littleEndian);
   });
   return {
@@ -114,6 +119,7 @@ export function parseInterface(
     snaplen: view.getUint32(at + INTERFACE_SNAPLEN, littleEndian),
     tsresol,
     tsoffset,
+    fcslen,
   };
 }
 
@@ -179,12 +185,37 @@ export function buildInterface(description: InterfaceDescription, littleEndian: 
   if (description.tsresol !== DEFAULT_TSRESOL) {
     options.push({ code: OPTION_IF_TSRESOL, value: Uint8Array.of(description.tsresol) });
   }
+  if (description.fcslen !== undefined) {
+    options.push({ code: OPTION_IF_FCSLEN, value: Uint8Array.of(description.fcslen) });
+  }
   if (description.tsoffset !== 0n) {
     const value = new Uint8Array(8);
     new DataView(value.buffer).setBigInt64(0, description.tsoffset, littleEndian);
     options.push({ code: OPTION_IF_TSOFFSET, value });
   }
   return buildBlock(BLOCK_INTERFACE, body, options, littleEndian);
+}
+
+/** What a packet block says beyond its frame. */
+export interface PacketContent {
+  readonly interfaceId: number;
+  readonly time: bigint;
+  readonly wireLength: number;
+  readonly frame: Uint8Array;
+}
+
+/** An enhanced packet block without options. */
+export function buildPacket(packet: PacketContent, littleEndian: boolean): Uint8Array {
+  const { interfaceId, time, wireLength, frame } = packet;
+  const body = new Uint8Array(PACKET_FRAME - BLOCK_HEADER + frame.length);
+  const view = new DataView(body.buffer);
+  view.setUint32(PACKET_INTERFACE - BLOCK_HEADER, interfaceId, littleEndian);
+  view.setUint32(PACKET_TIME_HIGH - BLOCK_HEADER, Number(time >> 32n), littleEndian);
+  view.setUint32(PACKET_TIME_LOW - BLOCK_HEADER, Number(time & 0xffffffffn), littleEndian);
+  view.setUint32(PACKET_CAPTURED - BLOCK_HEADER, frame.length, littleEndian);
+  view.setUint32(PACKET_ON_WIRE - BLOCK_HEADER, wireLength, littleEndian);
+  body.set(frame, PACKET_FRAME - BLOCK_HEADER);
+  return buildBlock(BLOCK_ENHANCED, body, [], littleEndian);
 }
 
 /** The timestamp of a packet block: units of the interface's resolution since its offset, as 64 bits. */

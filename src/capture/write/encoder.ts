@@ -12,6 +12,10 @@ export interface Encoder {
    * when the format cannot hold a record.
    */
   encode(slab: Slab, output: Int32Array, extras: readonly ExtraRecord[], segments: Segments): void;
+  /** Takes up blocks that are not packets and came before this file was begun. */
+  earlierBlocks(blocks: Uint8Array, segments: Segments): void;
+  /** The file ends here, before its time: what has to be patched for it to be well-formed. */
+  abandon(): void;
   /** What is still due at the end: the header of a file without records. */
   finish(segments: Segments): void;
   /** Bytes to change at a place written before, as (offset, bytes), if the sink can; emptied by the caller. */

@@ -11,6 +11,7 @@ import {
 } from '../pcap.js';
 import type { Slab } from '../slab.js';
 import { type CaptureInterface, type ExtraRecord, NOT_WRITTEN } from '../types.js';
+import { RecordBatch } from './batch.js';
 import type { Encoder } from './encoder.js';
 import type { Segments } from './segments.js';
 
@@ -75,6 +76,10 @@ export class PcapCopyEncoder implements Encoder {
     this.started = true;
     segments.insert(this.header);
   }
+
+  /** pcap has no blocks but records. */
+  earlierBlocks(): void {}
+  abandon(): void {}
 
   finish(segments: Segments): void {
     this.start(segments);
@@ -200,6 +205,10 @@ export class PcapConvertEncoder implements Encoder {
     );
   }
 
+  /** pcap has no blocks but records. */
+  earlierBlocks(): void {}
+  abandon(): void {}
+
   finish(segments: Segments): void {
     if (this.encoding === undefined) this.start(this.sources[0]?.linkType ?? 1, segments);
   }
@@ -209,33 +218,4 @@ export class PcapConvertEncoder implements Encoder {
 function isFine({ tsresol }: CaptureInterface): boolean {
   if (tsresol === undefined) return false;
   return tsresol >= 0x80 ? tsresol - 0x80 > 19 : tsresol > 6;
-}
-
-/** Encoded records side by side in large buffers. */
-export class RecordBatch {
-  bytes = new Uint8Array(0);
-  view = new DataView(this.bytes.buffer);
-  private used = 0;
-
-  constructor(private readonly segments: Segments) {}
-
-  /** Offset of `length` free bytes. */
-  room(length: number): number {
-    if (this.used + length > this.bytes.length) {
-      this.flush();
-      this.bytes = new Uint8Array(Math.max(length, 262_144));
-      this.view = new DataView(this.bytes.buffer);
-    }
-    const at = this.used;
-    this.used += length;
-    return at;
-  }
-
-  /** Hands over what was encoded so far. */
-  flush(): void {
-    if (this.used > 0) this.segments.insert(this.bytes.subarray(0, this.used));
-    this.bytes = this.bytes.subarray(this.used);
-    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
-    this.used = 0;
-  }
 }

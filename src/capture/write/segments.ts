@@ -32,6 +32,11 @@ export class Segments {
 
   constructor(private readonly bytes: Uint8Array) {}
 
+  /** Bytes added so far. */
+  get total(): number {
+    return this.length + this.runTo - this.runFrom;
+  }
+
   /** Adds `bytes[from..to)` of the slab; it joins the run before if that ends where this begins. */
   run(from: number, to: number): void {
     if (from !== this.runTo) {

@@ -1,24 +1,35 @@
 /** Where an output's bytes go: a file that gets its name when it is whole, or standard output. */
 import * as fs from 'node:fs';
 import { type FileHandle, open, realpath, rename, stat } from 'node:fs/promises';
+import type { Transform } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NatreplayError } from '../../errors.js';
+import { compressionOfPath, createCompressor } from '../compression.js';
 import { errorCode, errorText } from '../source.js';
 
 export interface ByteSink {
   /** Writes all of it, in order, as few system calls as it takes. The bytes must stay untouched until it is done. */
   write(pieces: readonly Uint8Array[]): Promise<void>;
-  /** Overwrites bytes written before; false when this sink cannot (pipes, compressed streams). */
-  patch(offset: number, bytes: Uint8Array): Promise<boolean>;
+  /** Whether `patch` works: not on pipes and compressed streams. */
+  readonly seekable: boolean;
+  /** Overwrites bytes written before. */
+  patch(offset: number, bytes: Uint8Array): Promise<void>;
   /** Finishes: only now the file appears under its name. */
   close(): Promise<void>;
   /** Stops: what was written whole stays as `NAME.partial`. */
   abort(): Promise<void>;
 }
 
-/** Opens the sink of a path; `-` is standard output. Throws NatreplayError when nothing can be written there. */
+/**
+ * Opens the sink of a path, which compresses if the name says so; `-` is standard output. Throws NatreplayError when
+ * nothing can be written there.
+ */
 export async function openSink(path: string): Promise<ByteSink> {
-  return path === '-' ? new StandardOutput() : openFile(path);
+  if (path === '-') return new StandardOutput();
+  const compression = compressionOfPath(path);
+  if (compression === undefined) return openFile(path);
+  const compressor = await createCompressor(path, compression);
+  return new CompressedSink(path, compressor, await openFile(path));
 }
 
 async function openFile(path: string): Promise<ByteSink> {
@@ -132,15 +143,17 @@ class FileSink implements ByteSink {
     this.whole = this.offset;
   }
 
-  async patch(offset: number, bytes: Uint8Array): Promise<boolean> {
-    if (this.names === undefined) return false;
+  get seekable(): boolean {
+    return this.names !== undefined;
+  }
+
+  async patch(offset: number, bytes: Uint8Array): Promise<void> {
     try {
       // A positioned write leaves the place where the next one goes on untouched (pwrite).
       await this.handle.write(bytes, 0, bytes.length, offset);
     } catch (error) {
       throw cannotWrite(this.path, error);
     }
-    return true;
   }
 
   async close(): Promise<void> {
@@ -170,8 +183,10 @@ class StandardOutput implements ByteSink {
     }
   }
 
-  async patch(): Promise<boolean> {
-    return false;
+  readonly seekable = false;
+
+  async patch(): Promise<void> {
+    throw new Error('standard output cannot be patched');
   }
   async close(): Promise<void> {}
   async abort(): Promise<void> {}
@@ -188,5 +203,58 @@ async function writeStandardOutput(pieces: readonly Uint8Array[]): Promise<numbe
       if (code !== 'EAGAIN' && code !== 'EINTR') throw error;
       await sleep(RETRY_MILLISECONDS);
     }
+  }
+}
+
+/** Compresses on the way to a file. */
+class CompressedSink implements ByteSink {
+  readonly seekable = false;
+  private readonly compressed: Uint8Array[] = [];
+  private failure: unknown;
+
+  constructor(
+    private readonly path: string,
+    private readonly stream: Transform,
+    private readonly file: ByteSink,
+  ) {
+    stream.on('data', (piece: Uint8Array) => this.compressed.push(piece));
+    stream.on('error', (error) => {
+      this.failure = error;
+    });
+  }
+
+  async write(pieces: readonly Uint8Array[]): Promise<void> {
+    for (const piece of pieces) {
+      await new Promise<void>((resolve) => this.stream.write(piece, () => resolve()));
+      await this.passOn();
+    }
+  }
+
+  private async passOn(): Promise<void> {
+    if (this.failure !== undefined) throw cannotWrite(this.path, this.failure);
+    if (this.compressed.length > 0) await this.file.write(this.compressed.splice(0));
+  }
+
+  private async end(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.stream.once('close', resolve);
+      this.stream.end();
+    });
+    await this.passOn();
+  }
+
+  async patch(): Promise<void> {
+    throw new Error('a compressed file cannot be patched');
+  }
+
+  async close(): Promise<void> {
+    await this.end();
+    await this.file.close();
+  }
+
+  async abort(): Promise<void> {
+    // What was written whole is made a whole compressed file, unless writing is what failed.
+    await this.end().catch(() => {});
+    await this.file.abort();
   }
 }
