@@ -1,4 +1,7 @@
-/** Writes docs/report.schema.json from the schema in the source: `npx tsx scripts/schema.ts`. A test holds them equal. */
+/**
+ * Writes docs/report.schema.json from the schema in the source; a test holds them equal. After a change:
+ * `npx tsx scripts/schema.ts && npx biome check --write docs`.
+ */
 import { writeFileSync } from 'node:fs';
 import { jsonReportSchema } from '../src/report/json.js';
 

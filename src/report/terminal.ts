@@ -103,15 +103,15 @@ const VERDICTS: readonly VerdictLine[] = [
   { verdict: 'forward', words: 'forwarded', colour: 'green', rare: false },
   { verdict: 'local', words: 'delivered to the host', colour: 'cyan', rare: false },
   { verdict: 'drop', words: 'dropped', colour: 'red', rare: false },
-  { verdict: 'held', words: 'held: fragments without the rest', colour: 'yellow', rare: true },
-  { verdict: 'outgoing', words: 'outgoing: sent by the real host', colour: 'gray', rare: true },
-  { verdict: 'ignored', words: 'ignored: not IP', colour: 'gray', rare: true },
+  { verdict: 'held', words: 'held (fragments)', colour: 'yellow', rare: true },
+  { verdict: 'outgoing', words: 'outgoing (not replayed)', colour: 'gray', rare: true },
+  { verdict: 'ignored', words: 'ignored (not IP)', colour: 'gray', rare: true },
 ];
 
 function verdicts({ verdicts: counts, records }: ReplayResult, { c, width }: Paper): string[] {
   const shown = VERDICTS.filter(({ verdict, rare }) => !rare || counts[verdict] > 0);
   const cells = shown.map(({ verdict, words }) => [words, grouped(counts[verdict]), percent(counts[verdict], records)]);
-  const rows = table(cells, [LEFT, RIGHT, RIGHT], width);
+  const rows = table(cells, [LEFT, RIGHT, RIGHT], Number.POSITIVE_INFINITY);
   const room = Math.min(WIDEST_BAR, width - Math.max(...rows.map(textWidth)) - 2);
   const lines = rows.map((row, i) => {
     const { verdict, colour } = shown[i] ?? { verdict: 'drop', colour: 'red' };
