@@ -56,6 +56,8 @@ export interface PacketContext {
   readonly l3: number;
   readonly l4: number;
   readonly end: number;
+  /** Offset in `bytes` of the sender's MAC address; undefined or -1 where the frame has none (then `-m mac` never matches). */
+  readonly sourceMac?: number | undefined;
   /** IP total length as the header states it (bytes; what counters count). */
   readonly totalLength: number;
   /** Fragment offset in bytes; a packet with an offset above 0 has no layer-4 header. */

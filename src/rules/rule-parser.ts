@@ -476,19 +476,13 @@ function isVerdict(name: string): name is 'ACCEPT' | 'DROP' | 'RETURN' {
   return VERDICTS.includes(name);
 }
 
-/** `--dport=80` and `-s1.2.3.4` carry their argument with them. */
+/** `--dport=80` carries its argument with it. */
 function splitOption(word: Token): { option: string | undefined; attached: Token | undefined } {
   const { text } = word;
   if (!text.startsWith('-') || text === '-' || text === '--') return { option: undefined, attached: undefined };
-  if (text.startsWith('--')) {
-    const equals = text.indexOf('=');
-    if (equals < 0) return { option: text, attached: undefined };
-    return { option: text.slice(0, equals), attached: { ...word, text: text.slice(equals + 1) } };
-  }
-  if (text.length === 2 || !FIXED_LETTERS.has(text.slice(0, 2)) || WITHOUT_ARGUMENT.has(text.slice(0, 2))) {
-    return { option: text, attached: undefined };
-  }
-  return { option: text.slice(0, 2), attached: { ...word, text: text.slice(2) } };
+  const equals = text.startsWith('--') ? text.indexOf('=') : -1;
+  if (equals < 0) return { option: text, attached: undefined };
+  return { option: text.slice(0, equals), attached: { ...word, text: text.slice(equals + 1) } };
 }
 
 function optionsOf(use: Pending, test: (name: string) => boolean): Found[] {

@@ -1,5 +1,5 @@
 /** Tables, their built-in chains, and the hooks behind them, as the kernel registers them. */
-import type { BuiltinChain, TableName } from './types.js';
+import type { BuiltinChain, Chain, Table, TableName } from './types.js';
 
 export const BUILTIN_CHAINS: readonly BuiltinChain[] = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'];
 
@@ -21,4 +21,12 @@ export function isTableName(text: string): text is TableName {
 /** Whether `chain` is built in to `table`. */
 export function isBuiltin(table: TableName, chain: string): chain is BuiltinChain {
   return (TABLE_CHAINS[table] as readonly string[]).includes(chain);
+}
+
+/** Chains as iptables orders them: the built-in ones by hook, then the others by name. */
+export function chainsInOrder(table: Table): Chain[] {
+  const builtin = TABLE_CHAINS[table.name].flatMap((name) => table.chains.get(name) ?? []);
+  const others = [...table.chains.values()].filter((chain) => !isBuiltin(table.name, chain.name));
+  others.sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+  return [...builtin, ...others];
 }

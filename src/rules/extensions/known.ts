@@ -69,7 +69,7 @@ export const OTHER_TARGETS: readonly string[] = [
   'TOS',
   'TPROXY',
   'TTL',
-  'ULOG',
+
   'MIRROR',
   'SAME',
 ];

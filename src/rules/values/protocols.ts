@@ -48,7 +48,7 @@ const PROTOCOLS: readonly (readonly [number, ...string[]])[] = [
   [124, 'isis'],
   [132, 'sctp'],
   [133, 'fc'],
-  [135, 'ipv6-mh', 'mobility-header', 'mh'],
+  [135, 'mobility-header', 'ipv6-mh', 'mh'],
   [136, 'udplite'],
   [137, 'mpls-in-ip'],
   [138, 'manet'],

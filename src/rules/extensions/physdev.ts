@@ -1,0 +1,67 @@
+/**
+ * `-m physdev`: the bridge ports of bridged packets (kernel: net/netfilter/xt_physdev.c). Packets here are routed, for which
+ * only negated options hold.
+ */
+import type { MatchExtension, ParsedOption } from '../extension.js';
+import { argument, bang, flag, option } from './support.js';
+
+interface Test {
+  readonly name: string;
+  readonly negated: boolean;
+  readonly value: string | undefined;
+}
+
+export type PhysdevOptions = readonly Test[];
+
+/** In the order iptables prints them. */
+const NAMES = ['--physdev-is-in', '--physdev-in', '--physdev-is-out', '--physdev-out', '--physdev-is-bridged'];
+
+function inWords(tests: PhysdevOptions): string {
+  return tests
+    .map(({ name, negated, value }) => ` ${bang(negated)}${name}${value === undefined ? '' : ` ${value}`}`)
+    .join('');
+}
+
+export const physdev: MatchExtension<PhysdevOptions> = {
+  kind: 'match',
+  name: 'physdev',
+  summary: 'bridge ports of bridged packets',
+  families: [4, 6],
+  options: [
+    option(true, '--physdev-in'),
+    option(true, '--physdev-out'),
+    flag(true, '--physdev-is-in'),
+    flag(true, '--physdev-is-out'),
+    flag(true, '--physdev-is-bridged'),
+  ],
+  usableIn(tests) {
+    // Only bridged packets know where they will leave, and not before FORWARD.
+    const out = tests.some(
+      ({ name, negated }) => !negated && (name === '--physdev-out' || name === '--physdev-is-out'),
+    );
+    const bridged = tests.some(({ name, negated }) => !negated && name === '--physdev-is-bridged');
+    return out && !bridged ? ['PREROUTING', 'INPUT', 'FORWARD', 'POSTROUTING'] : undefined;
+  },
+  parse(options, context) {
+    if (options.length === 0) {
+      context.fail('RULES_MISSING_OPTION', 'match physdev needs an option', undefined, 'add --physdev-in');
+    }
+    return NAMES.flatMap((name) => {
+      const found = options.find((candidate: ParsedOption) => candidate.name === name);
+      if (found === undefined) return [];
+      const value = found.args.length > 0 ? argument(found) : undefined;
+      if (value !== undefined && (value.text === '' || value.text.length > 15 || /[\s"\\]/.test(value.text))) {
+        context.fail('RULES_BAD_INTERFACE', `"${value.text}" cannot be an interface`, value);
+      }
+      return [{ name, negated: found.negated, value: value?.text }];
+    });
+  },
+  print: inWords,
+  list(tests) {
+    return `PHYSDEV match${inWords(tests)}`;
+  },
+  compile(tests) {
+    const result = tests.every(({ negated }) => negated);
+    return () => result;
+  },
+};

@@ -1,0 +1,143 @@
+/** Rules -> iptables-save text, as iptables 1.8.9 prints it: canonical addresses, option order, quoting, `!` placement. */
+import type { Family } from '../host/types.js';
+import type { Token } from './extension.js';
+import { splitWords } from './lexer.js';
+import { chainsInOrder } from './tables.js';
+import type { AddressMatch, InterfaceMatch, Rule, Ruleset, Table } from './types.js';
+import { formatNetwork } from './values/addresses.js';
+import { protocolName } from './values/protocols.js';
+
+/** Counters of a rule (by its number) or of a chain's policy. */
+export type CountersOf = (
+  table: string,
+  chain: string,
+  rule: number | 'policy',
+) => { readonly packets: number; readonly bytes: number };
+
+export interface PrintOptions {
+  /** Put `[packets:bytes]` before every rule, as `iptables-save -c` does. Policies always have theirs. */
+  readonly counters?: boolean;
+  /** Where counters come from; by default the ones the rules were read with. */
+  readonly countersOf?: CountersOf;
+}
+
+/**
+ * The whole rule set, tables in the file's order, without the comment lines that iptables-save puts around them (which
+ * name the time of day). Two things iptables loses are kept: a mask with gaps in `--ctorigsrc`, and `! -i +`.
+ */
+export function printRules(ruleset: Ruleset, options: PrintOptions = {}): string {
+  const countersOf = options.countersOf ?? ownCounters(ruleset);
+  const lines: string[] = [];
+  for (const table of ruleset.tables.values()) {
+    lines.push(`*${table.name}`);
+    printTable(table, ruleset.family, options.counters ?? false, countersOf, lines);
+    lines.push('COMMIT');
+  }
+  return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
+}
+
+/** The counters that stand in the rules themselves. */
+export function ownCounters(ruleset: Ruleset): CountersOf {
+  return (table, chain, rule) => {
+    for (const candidate of ruleset.tables.values()) {
+      const found = candidate.name === table ? candidate.chains.get(chain) : undefined;
+      const counted = rule === 'policy' ? found : found?.rules[rule - 1];
+      if (counted !== undefined) return counted;
+    }
+    return { packets: 0, bytes: 0 };
+  };
+}
+
+function printTable(table: Table, family: Family, counters: boolean, countersOf: CountersOf, lines: string[]): void {
+  const chains = chainsInOrder(table);
+  for (const chain of chains) {
+    const { packets, bytes } = countersOf(table.name, chain.name, 'policy');
+    lines.push(`:${chain.name} ${chain.policy ?? '-'} [${packets}:${bytes}]`);
+  }
+  for (const chain of chains) {
+    for (const rule of chain.rules) {
+      const text = printRule(rule, family);
+      if (!counters) lines.push(text);
+      else {
+        const { packets, bytes } = countersOf(table.name, chain.name, rule.number);
+        lines.push(`[${packets}:${bytes}] ${text}`);
+      }
+    }
+  }
+}
+
+/** `-A CHAIN ...`; a rule that is not supported is printed as it was written. */
+export function printRule(rule: Rule, family: Family): string {
+  const fixed = printFixedPart(rule, family);
+  if (rule.unsupported) return `-A ${rule.chain}${fixed}${printRest(rule)}`;
+  let text = `-A ${rule.chain}${fixed}`;
+  for (const { extension, options } of rule.matches) {
+    text += ` -m ${extension.name}${extension.print(options, family)}`;
+  }
+  const { target } = rule;
+  if (target === undefined) return text;
+  if (target.kind === 'verdict') return `${text} -j ${target.verdict}`;
+  if (target.kind === 'extension') {
+    return `${text} -j ${target.extension.name}${target.extension.print(target.options, family)}`;
+  }
+  return `${text} ${target.kind === 'jump' ? '-j' : '-g'} ${target.chain}`;
+}
+
+function printFixedPart(rule: Rule, family: Family): string {
+  let text = printAddress('-s', rule.source, family) + printAddress('-d', rule.destination, family);
+  text += printInterface('-i', rule.inInterface) + printInterface('-o', rule.outInterface);
+  if (rule.protocol !== undefined) text += `${not(rule.protocol)} -p ${protocolName(rule.protocol.number)}`;
+  if (rule.fragment !== undefined) text += `${not(rule.fragment)} -f`;
+  return text;
+}
+
+function not({ negated }: { readonly negated: boolean }): string {
+  return negated ? ' !' : '';
+}
+
+function printAddress(option: string, match: AddressMatch | undefined, family: Family): string {
+  return match === undefined ? '' : `${not(match)} ${option} ${formatNetwork(family, match)}`;
+}
+
+function printInterface(option: string, match: InterfaceMatch | undefined): string {
+  return match === undefined ? '' : `${not(match)} ${option} ${match.pattern}`;
+}
+
+/** Options of the fixed part and how many arguments they take, as they may stand in a rule that is not supported. */
+const FIXED: ReadonlyMap<string, number> = new Map([
+  ...['-s', '--source', '--src', '-d', '--destination', '--dst', '-p', '--protocol', '--proto'].map(one),
+  ...['-i', '--in-interface', '-o', '--out-interface'].map(one),
+  ['-f', 0],
+  ['--fragments', 0],
+  ['-4', 0],
+  ['-6', 0],
+  ['--ipv4', 0],
+  ['--ipv6', 0],
+  ['-c', 2],
+  ['--set-counters', 2],
+]);
+
+function one(name: string): [string, number] {
+  return [name, 1];
+}
+
+/** The words of an unsupported rule that are not of the fixed part. */
+export function printRest(rule: Rule): string {
+  const words = splitWords({ number: rule.line, text: rule.text }, '');
+  const start = words.findIndex(({ text }) => /^(-A|-I|--append|--insert)$/.test(text)) + 2;
+  const position = /^[0-9]+$/.test(words[start]?.text ?? '') ? 1 : 0;
+  let text = '';
+  for (let i = start + position; i < words.length; i++) {
+    const word = words[i];
+    if (word === undefined) break;
+    const negated = word.text === '!';
+    const args = FIXED.get((negated ? words[i + 1] : word)?.text ?? '');
+    if (args === undefined) text += ` ${printWord(word)}`;
+    else i += args + (negated ? 1 : 0);
+  }
+  return text;
+}
+
+function printWord({ text, quoted }: Token): string {
+  return quoted || text === '' ? `"${text.replace(/["\\]/g, '\\$&')}"` : text;
+}
