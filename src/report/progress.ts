@@ -70,15 +70,19 @@ export function progressLine(state: ProgressState, width: number): string {
   const figures = [`${si(packets)} packets`];
   if (seconds > 0) figures.push(`${(packets / seconds / 1e6).toFixed(2)} Mpps`);
   if (totalBytes === undefined || totalBytes <= 0) {
-    return cut([bytesIec(bytes), ...figures, durationSeconds(Math.floor(seconds))].join('  '), width);
+    return cut([bytesIec(bytes), ...figures, wholeSeconds(Math.floor(seconds))].join('  '), width);
   }
   const share = Math.min(1, bytes / totalBytes);
   const left = bytes > 0 ? Math.ceil((seconds * (1 - share)) / share) : undefined;
-  const text = [percentText(share), ...figures, `ETA ${left === undefined ? '-' : durationSeconds(left)}`].join('  ');
+  const text = [percentText(share), ...figures, `ETA ${left === undefined ? '-' : wholeSeconds(left)}`].join('  ');
   const room = Math.min(WIDEST_BAR, width - text.length - 2);
   if (room < NARROWEST_BAR) return cut(text, width);
   const done = Math.floor(share * room);
   return `${'█'.repeat(done)}${'░'.repeat(room - done)}  ${text}`;
+}
+
+function wholeSeconds(seconds: number): string {
+  return seconds === 0 ? '0 s' : durationSeconds(seconds);
 }
 
 function percentText(share: number): string {

@@ -135,10 +135,13 @@ function reasons({ reasons: list, records }: ReplayResult, { width }: Paper): st
 
 function speed({ records, inputs, elapsedSeconds, serviceTime }: ReplayResult, { c, measure }: Paper): string[] {
   const bytes = inputs.reduce((sum, input) => sum + input.bytes, 0);
-  const perPacket = records > 0 ? `${durationNs((elapsedSeconds * 1e9) / records)} per packet` : '-';
-  const perSecond = elapsedSeconds > 0 ? `${grouped(records / elapsedSeconds)} packets/s` : '-';
-  const throughput = [c.bold(perSecond), rate(bytes / elapsedSeconds, 'B/s'), perPacket].join(', ');
-  const lines = [`  ${throughput}, from file to file`];
+  const throughput = records > 0 && elapsedSeconds > 0;
+  const lines = throughput
+    ? [
+        `  ${c.bold(`${grouped(records / elapsedSeconds)} packets/s`)}, ${rate(bytes / elapsedSeconds, 'B/s')}, ` +
+          `${durationNs((elapsedSeconds * 1e9) / records)} per packet, from file to file`,
+      ]
+    : [];
   if (serviceTime === undefined) return lines;
   const { p50, p99, p999, max, mean, method } = serviceTime;
   const figures = Object.entries({ p50, p99, 'p99.9': p999, max, mean });
