@@ -1,5 +1,6 @@
 /** Captures in and out. */
 export { linkTypeName } from './linktypes.js';
+export { mergeCaptures } from './merge.js';
 export { type OpenCaptureOptions, openCapture } from './reader.js';
 export {
   DIRECTION_INBOUND,

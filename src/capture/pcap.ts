@@ -8,7 +8,7 @@
  *   | seconds | micro- or ns  | captured | on wire  | (extra)  | frame ...
  */
 import { maximumFrame } from './limits.js';
-import { DIRECTION_INBOUND, DIRECTION_OUTBOUND, DIRECTION_UNKNOWN, type Slab } from './slab.js';
+import { DIRECTION_INBOUND, DIRECTION_OUTBOUND, DIRECTION_UNKNOWN, type Slab, type SlabLayout } from './slab.js';
 import { BATCH, type WalkState } from './walk.js';
 
 export const PCAP_FILE_HEADER = 24;
@@ -62,6 +62,20 @@ export function parsePcapHeader(bytes: Uint8Array): PcapHeader | undefined {
     linkType: view.getUint32(LINKTYPE, !bigEndian) & 0xffff,
     swappedLengths: lengthOrder(major, minor),
   };
+}
+
+/** How the slabs of a file with this header are laid out. */
+export function pcapLayout({ bigEndian, nanosecond, recordHeader }: PcapHeader): SlabLayout {
+  const layout = { kind: 'pcap', bigEndian, nanosecond } as const;
+  return recordHeader === PCAP_MODIFIED_RECORD_HEADER ? { ...layout, recordHeader } : layout;
+}
+
+/** A copy of a file's header with another snaplen. */
+export function withSnaplen(header: Uint8Array, snaplen: number): Uint8Array {
+  const copy = header.slice();
+  const bigEndian = parsePcapHeader(header)?.bigEndian === true;
+  new DataView(copy.buffer).setUint32(SNAPLEN, snaplen, !bigEndian);
+  return copy;
 }
 
 /** As libpcap decides it (sf-pcap.c): DG/UX wrote 543.0, versions before 2.3 were swapped, and 2.3 differed by tool. */

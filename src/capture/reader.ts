@@ -3,7 +3,7 @@ import { NatreplayError } from '../errors.js';
 import { openDecompressed } from './compression.js';
 import { describeContent } from './content.js';
 import { SlabFiller } from './filler.js';
-import { PCAP_FILE_HEADER, type PcapHeader, parsePcapHeader, walkPcap } from './pcap.js';
+import { PCAP_FILE_HEADER, type PcapHeader, parsePcapHeader, pcapLayout, walkPcap } from './pcap.js';
 import { BLOCK_SECTION, SECTION_MINIMUM } from './pcapng.js';
 import { PcapngWalker } from './pcapng-walk.js';
 import type { Slab, SlabLayout } from './slab.js';
@@ -164,12 +164,7 @@ export class PcapReader extends SlabReader {
     this.fileHeader = fileHeader;
     const { linkType, snaplen, nanosecond } = header;
     this.interfaces = [{ name: undefined, linkType, snaplen, assignedName, tsresol: nanosecond ? 9 : 6 }];
-    this.layout = {
-      kind: 'pcap',
-      bigEndian: header.bigEndian,
-      nanosecond,
-      ...(header.recordHeader === 24 ? { recordHeader: 24 } : {}),
-    };
+    this.layout = pcapLayout(header);
   }
 
   protected walk(slab: Slab, to: number): number {
