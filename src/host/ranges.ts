@@ -6,7 +6,6 @@
  *   10.0.0.0/8  ->A        start      0.0.0.0  10.0.0.0  10.1.0.0  10.2.0.0  11.0.0.0
  *   10.1.0.0/16 ->B        value         -1        A         B         A        -1
  */
-import { prefixMask } from './address.js';
 import type { Family } from './types.js';
 
 export interface RangePrefix {
@@ -32,8 +31,10 @@ export class Ranges {
 
   static build(family: Family, prefixes: readonly RangePrefix[]): Ranges {
     const sweep = new Sweep(family === 4 ? 1 : 4, prefixes.length);
-    const sorted = [...prefixes].sort((a, b) => compareWords(a.words, b.words) || a.prefixLength - b.prefixLength);
-    for (const prefix of sorted) sweep.open(prefix, lastAddress(family, prefix));
+    for (const i of sortedOrder(prefixes)) {
+      const prefix = prefixes[i];
+      if (prefix !== undefined) sweep.open(prefix, lastAddress(family, prefix));
+    }
     return Ranges.from(family, sweep.finish());
   }
 
@@ -189,10 +190,26 @@ class Sweep {
   }
 }
 
+/** Indexes of the prefixes by start, outer before inner, equal ones in their own order. */
+function sortedOrder(prefixes: readonly RangePrefix[]): Uint32Array {
+  // The first word decides nearly every comparison; kept in one array, a sort of a million is then affordable.
+  const keys = Float64Array.from(prefixes, (prefix) => prefix.words[0] ?? 0);
+  return Uint32Array.from(prefixes, (_, i) => i).sort((i, j) => {
+    const order = (keys[i] as number) - (keys[j] as number);
+    if (order !== 0) return order;
+    const a = prefixes[i] as RangePrefix;
+    const b = prefixes[j] as RangePrefix;
+    return compareWords(a.words, b.words) || a.prefixLength - b.prefixLength || i - j;
+  });
+}
+
 function lastAddress(family: Family, prefix: RangePrefix): Uint32Array {
-  const mask = prefixMask(family, prefix.prefixLength);
-  const last = prefix.words.map((word, i) => word | ~(mask[i] ?? 0));
-  if (family === 4) last.fill(0, 1);
+  const last = prefix.words.slice();
+  const width = family === 4 ? 1 : 4;
+  for (let i = 0; i < width; i++) {
+    const bits = Math.min(32, Math.max(0, prefix.prefixLength - 32 * i));
+    if (bits < 32) last[i] = (last[i] ?? 0) | (0xffffffff >>> bits);
+  }
   return last;
 }
 

@@ -66,10 +66,11 @@ export function routeTables(
     const own = routes.filter((route) => route.family === family && route.table === table);
     // Sorting is stable: of routes with one prefix and metric the first listed is used.
     const byMetric = own.sort((a, b) => a.metric - b.metric);
-    return Ranges.build(
-      family,
-      byMetric.map((route): RangePrefix => ({ ...route, value: interner.index(route) })),
-    );
+    const prefixes = byMetric.map((route): RangePrefix => {
+      const { words, prefixLength } = route;
+      return { words, prefixLength, value: interner.index(route) };
+    });
+    return Ranges.build(family, prefixes);
   });
   // `throw` ends the search of its table, and the next one is asked.
   const all = Ranges.overlay(family, layers, (value) => interner.routes[value]?.type === 'throw');
