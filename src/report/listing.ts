@@ -1,17 +1,9 @@
 /** The rules of a table with their counters in the layout of `iptables -t TABLE -L -v -n`, for the terminal report. */
+import { type ListOptions, listChains } from '../rules/list.js';
 import type { Ruleset, TableName } from '../rules/types.js';
 import { counted } from './humanize.js';
 import { type Colours, safe } from './page.js';
 import type { RuleCounters } from './types.js';
-
-export interface ListOptions {
-  readonly verbose: boolean;
-  readonly numeric: boolean;
-  readonly exact: boolean;
-  readonly lineNumbers: boolean;
-  /** Counters of a rule (its number, from 1) or of a built-in chain's policy. */
-  countersOf(chain: string, rule: number | 'policy'): { readonly packets: number; readonly bytes: number };
-}
 
 /** Prints a table's chains as `iptables -L` does, a blank line between chains. */
 export type ListChains = (ruleset: Ruleset, table: TableName, options: ListOptions) => string;
@@ -19,16 +11,18 @@ export type ListChains = (ruleset: Ruleset, table: TableName, options: ListOptio
 /** A listing longer than this is cut down to what packets reached: a Kubernetes node has ten thousand rules. */
 const LONG_LISTING = 100;
 
-export function ruleListing(counters: RuleCounters, table: TableName, list: ListChains, colours: Colours): string[] {
+export function ruleListing(
+  counters: RuleCounters,
+  table: TableName,
+  colours: Colours,
+  list: ListChains = listChains,
+): string[] {
   const text = list(counters.ruleset, table, {
     verbose: true,
     numeric: true,
     exact: false,
     lineNumbers: false,
-    countersOf: (chain, rule) => ({
-      packets: counters.packets(table, chain, rule),
-      bytes: counters.bytes(table, chain, rule),
-    }),
+    countersOf: (...rule) => ({ packets: counters.packets(...rule), bytes: counters.bytes(...rule) }),
   });
   const blocks = text.trimEnd().split('\n\n');
   const long = text.split('\n').length > LONG_LISTING;

@@ -21,8 +21,8 @@ export interface TerminalOptions {
   readonly colour: boolean;
   /** Columns of the terminal. */
   readonly width: number;
-  /** Prints chains as `iptables -L` does. */
-  readonly listChains: ListChains;
+  /** Prints chains as `iptables -L` does; by default the rules' own. */
+  readonly listChains?: ListChains | undefined;
 }
 
 /** Sentences are easiest to read in lines not much longer than this; only tables use a wider terminal. */
@@ -171,14 +171,14 @@ function interfaces({ interfaces: list }: ReplayResult): string[] {
   ]);
 }
 
-function rules(counters: RuleCounters, list: ListChains, { c }: Paper): string[] {
+function rules(counters: RuleCounters, list: ListChains | undefined, { c }: Paper): string[] {
   const { ruleset } = counters;
   if (!ruleset.tables.has('nat')) return [];
   const command = ruleset.family === 4 ? 'iptables' : 'ip6tables';
   return [
     `${c.bold('Rules')} of ${safe(ruleset.file)}, as ${command} -t nat -L -v -n lists them`,
     '',
-    ...ruleListing(counters, 'nat', list, c),
+    ...ruleListing(counters, 'nat', c, list),
   ];
 }
 

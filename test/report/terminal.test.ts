@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { terminalReport } from '../../src/report/terminal.js';
 import type { ReplayResult } from '../../src/report/types.js';
-import { DOCKER_RESULT, dockerListing, NO_HOST, ruleCounters, ruleset } from './fixture.js';
+import { parseRules } from '../../src/rules/index.js';
+import {
+  DOCKER_COUNTS,
+  DOCKER_LISTING,
+  DOCKER_NAT,
+  DOCKER_RESULT,
+  dockerListing,
+  NO_HOST,
+  ruleCounters,
+  ruleset,
+} from './fixture.js';
 
 const page = (result: ReplayResult, width = 80, colour = false): string =>
   terminalReport(result, { colour, width, listChains: dockerListing });
@@ -117,6 +127,20 @@ describe('names from strangers', () => {
     const rest = text.replace(/\u001b\[\d+m/g, '');
     expect(rest).not.toContain('\u001b');
     expect(rest).toBe(terminalReport(hostile, { colour: false, width: 80, listChains: listing }));
+  });
+});
+
+describe('the rules', () => {
+  it('stand there as iptables -t nat -L -v -n lists them', () => {
+    const text = Object.entries(DOCKER_NAT).flatMap(([, rules]) => rules);
+    const file = ['*nat', ':DOCKER - [0:0]', ...text, 'COMMIT', ''].join('\n');
+    const counters = ruleCounters(
+      parseRules(file, { file: 'rules.v4', family: 4, unsupported: 'stop' }),
+      DOCKER_COUNTS,
+    );
+    const report = terminalReport({ ...EMPTY, rules: [counters] }, { colour: false, width: 80 });
+    const title = 'Rules of rules.v4, as iptables -t nat -L -v -n lists them\n\n';
+    expect(report.slice(report.indexOf(title) + title.length)).toBe(DOCKER_LISTING);
   });
 });
 
