@@ -14,12 +14,14 @@ import {
   BROKEN_LENGTH,
   FLAG_BAD_CHECKSUM,
   FLAG_CUT,
+  FLAG_OTHER_HOST,
   FLAG_OUTGOING,
   KIND_CUT,
   KIND_IPV4,
   KIND_IPV4_BROKEN,
   KIND_IPV4_PORTS,
   KIND_IPV6,
+  OTHER_LINK_TYPE,
   type PacketColumns,
 } from '../packet/columns.js';
 import { IPV4_CHECKSUM, IPV4_DESTINATION, IPV4_SOURCE, IPV4_TTL } from '../packet/ipv4.js';
@@ -48,7 +50,7 @@ import { type FastCounters, fastCounters } from './fastcounters.js';
 import { addressesDelta } from './nat/rewrite.js';
 import { NatSetup } from './nat/setup.js';
 import { needsConntrack } from './needs.js';
-import { CT_ESTABLISHED, CT_NEW, CT_NONE, CT_OFF, Packet } from './packet.js';
+import { CT_ESTABLISHED, CT_NEW, CT_OFF, Packet } from './packet.js';
 import { PacketPath } from './path.js';
 import { Random } from './random.js';
 import {
@@ -126,6 +128,18 @@ export class Engine {
     return this.clock | 0;
   }
 
+  /** Brings the rules' counters up to date. */
+  flushCounters(): void {
+    this.fast.flush();
+  }
+
+  /** Connections alive at the last packet's time. */
+  liveConnections(): number {
+    let live = 0;
+    for (const _ of this.conntrack?.live(this.now) ?? []) live++;
+    return live;
+  }
+
   /** Judges and rewrites every packet of a slab; `results.ingress` holds what the capture states. */
   track(slab: Slab, columns: PacketColumns, results: ResultColumns): void {
     const { count } = slab.records;
@@ -150,14 +164,13 @@ export class Engine {
     results.why[i] = WHY_NONE;
     results.nat[i] = 0;
     results.state[i] = CT_OFF;
-    if (((columns.flags[i] as number) & FLAG_OUTGOING) !== 0) {
-      results.verdict[i] = VERDICT_OUTGOING;
+    if (((columns.flags[i] as number) & (FLAG_OUTGOING | FLAG_OTHER_HOST)) !== 0) {
+      this.notForHost(columns, results, i);
     } else if (kind === KIND_IPV4_PORTS) {
       this.setClock(slab.records.seconds[i] as number, slab.records.nanoseconds[i] as number);
       if (!this.answer(slab, columns, results, i)) this.slow(slab, columns, results, i, false);
     } else if (kind === KIND_IPV4) {
       this.setClock(slab.records.seconds[i] as number, slab.records.nanoseconds[i] as number);
-      this.packet.info = CT_NONE;
       this.slow(slab, columns, results, i, false);
     } else {
       this.passBy(columns, results, i, kind);
@@ -323,6 +336,13 @@ export class Engine {
     table.words[at] = status | (FAST_ORIGINAL << packet.direction);
   }
 
+  /** Frames that the host sent itself, or that it overheard: the kernel drops those before any hook. */
+  private notForHost(columns: PacketColumns, results: ResultColumns, i: number): void {
+    const outgoing = ((columns.flags[i] as number) & FLAG_OUTGOING) !== 0;
+    results.verdict[i] = outgoing ? VERDICT_OUTGOING : VERDICT_DROP;
+    if (!outgoing) this.note(results, i, 'other-host');
+  }
+
   /** Packets that no hook sees. */
   private passBy(columns: PacketColumns, results: ResultColumns, i: number, kind: number): void {
     results.verdict[i] = kind === KIND_IPV4_BROKEN ? VERDICT_DROP : VERDICT_IGNORED;
@@ -330,7 +350,7 @@ export class Engine {
       this.note(results, i, BROKEN_REASONS.get(columns.reason[i] as number) ?? 'bad-header');
     else if (kind === KIND_IPV6) this.note(results, i, 'ipv6-not-evaluated');
     else if (kind === KIND_CUT) this.note(results, i, 'cut-by-snaplen');
-    else this.note(results, i, 'not-ip');
+    else this.note(results, i, columns.reason[i] === OTHER_LINK_TYPE ? 'unknown-link-type' : 'not-ip');
   }
 
   private note(results: ResultColumns, i: number, why: string): void {

@@ -154,7 +154,7 @@ export class Packet implements PacketContext {
   /** Entry in the flow table, -1 without one. */
   entry = -1;
   direction = 0;
-  info = CT_NONE;
+  info = CT_OFF;
   dropped = false;
   private readonly entryView: EntryView;
 
@@ -183,7 +183,7 @@ export class Packet implements PacketContext {
     this.mark = 0;
     this.entry = -1;
     this.direction = 0;
-    this.info = CT_NONE;
+    this.info = CT_OFF;
     this.dropped = false;
     this.entryView.forget();
     this.loadAddresses();

@@ -19,7 +19,8 @@ export const newRouting = (): Routing => ({ kind: 'drop', iface: NO_INTERFACE, g
 
 const isMulticast = (a: number): boolean => a >>> 28 === 0xe;
 const isLimitedBroadcast = (a: number): boolean => a >>> 0 === 0xffffffff;
-const isZeroNet = (a: number): boolean => a >>> 24 === 0;
+/** Since Linux 5.3 the rest of 0/8 is ordinary address space; only 0.0.0.0 is not (ipv4_is_zeronet). */
+const isZeroNet = (a: number): boolean => a === 0;
 const isLoopback = (a: number): boolean => a >>> 24 === 127;
 /** Every host is a member of the all-hosts group (RFC 1112 section 4). */
 const ALL_HOSTS = 0xe0000001;

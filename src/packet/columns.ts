@@ -24,6 +24,13 @@ export const FLAG_BAD_CHECKSUM = 2;
 /** The packet was cut by the capture's snaplen. */
 export const FLAG_CUT = 4;
 
+/** The frame was not addressed to the host: the kernel never looks at it (PACKET_OTHERHOST). */
+export const FLAG_OTHER_HOST = 8;
+
+/** Values of the `reason` column for KIND_OTHER. */
+export const OTHER_PROTOCOL = 1;
+export const OTHER_LINK_TYPE = 2;
+
 /** Values of the `reason` column for KIND_IPV4_BROKEN. */
 export const BROKEN_HEADER = 1;
 export const BROKEN_CHECKSUM = 2;

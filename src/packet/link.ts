@@ -4,7 +4,7 @@
  * Ethernet with any stack of VLAN tags (802.1Q 8100, 802.1ad 88a8, the older Q-in-Q 9100/9200/9300), Linux cooked
  * v1 and v2, raw IP, BSD null and loop. Everything else is passed by.
  */
-import { FLAG_OUTGOING } from './columns.js';
+import { FLAG_OTHER_HOST, FLAG_OUTGOING } from './columns.js';
 
 export const LINKTYPE_NULL = 0;
 export const LINKTYPE_ETHERNET = 1;
@@ -42,7 +42,8 @@ const SLL2_PACKET_TYPE = 10;
 const SLL2_SENDER_LENGTH = 11;
 const SLL2_SENDER = 12;
 
-/** sll_pkttype of a packet that the host itself sent (linux/if_packet.h). */
+/** sll_pkttype of packets that the host itself sent, and of those it overheard (linux/if_packet.h). */
+const PACKET_OTHERHOST = 3;
 const PACKET_OUTGOING = 4;
 const MAC_LENGTH = 6;
 
@@ -57,7 +58,7 @@ export interface LinkInfo {
   version: number;
   /** Offset of the IP header. */
   l3: number;
-  /** FLAG_OUTGOING or 0. */
+  /** FLAG_OUTGOING, FLAG_OTHER_HOST or 0. */
   flags: number;
   /** ifindex of SLL2, else -1. */
   ifindex: number;
@@ -98,13 +99,13 @@ export function parseLink(linkType: number, view: DataView, frame: number, end: 
       return;
     case LINKTYPE_LINUX_SLL:
       if (frame + SLL_HEADER > end) return;
-      if (view.getUint16(frame + SLL_PACKET_TYPE) === PACKET_OUTGOING) link.flags = FLAG_OUTGOING;
+      link.flags = packetTypeFlags(view.getUint16(frame + SLL_PACKET_TYPE));
       if (view.getUint16(frame + SLL_SENDER_LENGTH) === MAC_LENGTH) link.sender = frame + SLL_SENDER;
       skipTags(view, frame + SLL_PROTOCOL, end, link);
       return;
     case LINKTYPE_LINUX_SLL2:
       if (frame + SLL2_HEADER > end) return;
-      if (view.getUint8(frame + SLL2_PACKET_TYPE) === PACKET_OUTGOING) link.flags = FLAG_OUTGOING;
+      link.flags = packetTypeFlags(view.getUint8(frame + SLL2_PACKET_TYPE));
       if (view.getUint8(frame + SLL2_SENDER_LENGTH) === MAC_LENGTH) link.sender = frame + SLL2_SENDER;
       link.ifindex = view.getInt32(frame + SLL2_IFINDEX);
       typed(view.getUint16(frame + SLL2_PROTOCOL), view, frame + SLL2_HEADER, end, link);
@@ -122,6 +123,11 @@ export function parseLink(linkType: number, view: DataView, frame: number, end: 
     default:
       return;
   }
+}
+
+function packetTypeFlags(type: number): number {
+  if (type === PACKET_OUTGOING) return FLAG_OUTGOING;
+  return type === PACKET_OTHERHOST ? FLAG_OTHER_HOST : 0;
 }
 
 /** `at`: offset of an EtherType that VLAN tags may follow. */

@@ -21,6 +21,8 @@ import {
   KIND_IPV4_PORTS,
   KIND_IPV6,
   KIND_OTHER,
+  OTHER_LINK_TYPE,
+  OTHER_PROTOCOL,
   type PacketColumns,
 } from './columns.js';
 import { tupleHash } from './hash.js';
@@ -33,10 +35,12 @@ import {
   IPV4_PROTOCOL,
   IPV4_SOURCE,
   ipv4HeaderLength,
+  ipv4IsFragment,
   ipv4TotalLength,
 } from './ipv4.js';
-import { type LinkInfo, parseLink } from './link.js';
+import { isKnownLinkType, type LinkInfo, parseLink } from './link.js';
 import {
+  PROTO_ICMP,
   PROTO_TCP,
   PROTO_UDP,
   TCP_CHECKSUM,
@@ -67,7 +71,8 @@ export function parseSlab(
   for (let i = 0; i < records.count; i++) {
     const at = frame[i] as number;
     const end = at + (capturedLength[i] as number);
-    parseLink(linkTypes[source[i] as number] ?? -1, view, at, end, link);
+    const linkType = linkTypes[source[i] as number] ?? -1;
+    parseLink(linkType, view, at, end, link);
     columns.flags[i] = link.flags | ((direction[i] as number) === DIRECTION_OUTBOUND ? FLAG_OUTGOING : 0);
     columns.ifindex[i] = link.ifindex;
     columns.sender[i] = link.sender;
@@ -77,6 +82,8 @@ export function parseSlab(
       parseIpv4(view, columns, i, link.l3, end, end + missing);
     } else {
       columns.kind[i] = link.version === 6 ? KIND_IPV6 : KIND_OTHER;
+      columns.reason[i] = isKnownLinkType(linkType) ? OTHER_PROTOCOL : OTHER_LINK_TYPE;
+      columns.end[i] = end;
     }
   }
   if (checksums !== 'ignore') verifyChecksums(view, columns, records.count, checksums === 'offload');
@@ -145,11 +152,15 @@ function hasWholeHeader(view: DataView, protocol: number, l4: number, end: numbe
   return length >= UDP_HEADER && l4 + length <= wireEnd;
 }
 
-/** Marks TCP and UDP packets whose checksum is wrong; a packet cut by the snaplen can't be verified. */
+/** Marks packets whose layer-4 checksum is wrong; one that was cut by the snaplen can't be verified. */
 function verifyChecksums(view: DataView, columns: PacketColumns, count: number, acceptOffloaded: boolean): void {
   const { kind, flags, protocol, l4, end, source, destination } = columns;
   for (let i = 0; i < count; i++) {
-    if (kind[i] !== KIND_IPV4_PORTS || ((flags[i] as number) & FLAG_CUT) !== 0) continue;
+    if (((flags[i] as number) & FLAG_CUT) !== 0) continue;
+    if (kind[i] !== KIND_IPV4_PORTS) {
+      if (kind[i] === KIND_IPV4) verifyUncommon(view, columns, i, acceptOffloaded);
+      continue;
+    }
     const start = l4[i] as number;
     const length = (end[i] as number) - start;
     const proto = protocol[i] as number;
@@ -162,6 +173,25 @@ function verifyChecksums(view: DataView, columns: PacketColumns, count: number, 
     if (acceptOffloaded && stored === fold(pseudo)) finishChecksum(view, field, sum, stored, proto);
     else flags[i] = (flags[i] as number) | FLAG_BAD_CHECKSUM;
   }
+}
+
+/** ICMP, and TCP and UDP behind IP options. Fragments have no checksum of their own. */
+function verifyUncommon(view: DataView, columns: PacketColumns, i: number, acceptOffloaded: boolean): void {
+  const start = columns.l4[i] as number;
+  const length = (columns.end[i] as number) - start;
+  const proto = columns.protocol[i] as number;
+  const isTransport = proto === PROTO_TCP ? length >= TCP_MIN_HEADER : proto === PROTO_UDP && length >= UDP_HEADER;
+  if (ipv4IsFragment(view, columns.l3[i] as number) || (proto !== PROTO_ICMP && !isTransport)) return;
+  const field = start + (proto === PROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM);
+  const stored = isTransport ? view.getUint16(field, true) : 0;
+  if (proto === PROTO_UDP && stored === 0) return;
+  const pseudo = isTransport
+    ? ipv4PseudoSum(columns.source[i] as number, columns.destination[i] as number, proto, length)
+    : 0;
+  const sum = fold(pseudo + sumBytes(view, start, length));
+  if (sum === 0xffff) return;
+  if (isTransport && acceptOffloaded && stored === fold(pseudo)) finishChecksum(view, field, sum, stored, proto);
+  else columns.flags[i] = (columns.flags[i] as number) | FLAG_BAD_CHECKSUM;
 }
 
 /** Writes the checksum that the sender's network card would have filled in. `sum` covers the unfinished field too. */

@@ -1,0 +1,99 @@
+/** What several commands read alike: rule files, the host, captures named with their interface. */
+import { readFileSync } from 'node:fs';
+import { NatreplayError } from '../errors.js';
+import { statedHost } from '../host/hostoptions.js';
+import type { Family, Host } from '../host/types.js';
+import type { CaptureInput } from '../pipeline/replay.js';
+import { familyOf, parseRules } from '../rules/parse.js';
+import type { Ruleset, Table, TableName } from '../rules/types.js';
+
+export interface RuleOptions {
+  readonly rules: readonly string[];
+  readonly rules6: readonly string[];
+  readonly unsupported: 'stop' | 'skip';
+}
+
+export interface HostChoice {
+  readonly host?: string | undefined;
+  readonly iface: readonly string[];
+  readonly route: readonly string[];
+}
+
+export interface LoadedRules {
+  readonly ipv4: Ruleset | undefined;
+  readonly ipv6: Ruleset | undefined;
+  readonly warnings: readonly string[];
+}
+
+/** `eth0=outside.pcap` names an ingress; a path that exists as it is written, or begins with a slash, is a path. */
+export function captureInput(argument: string): CaptureInput {
+  const match = /^(@local|[^/=\s]{1,15})=(.+)$/.exec(argument);
+  return match === null ? { path: argument } : { iface: match[1], path: match[2] ?? '' };
+}
+
+export function loadHost({ host, iface, route }: HostChoice): Host | undefined {
+  return statedHost({ file: host, iface, route });
+}
+
+/** Reads the rule files, each in the family it states itself; without any, the rules in the host file. */
+export function loadRules(options: RuleOptions, host: Host | undefined, hostFile: string | undefined): LoadedRules {
+  const texts: { file: string; text: string; family: Family }[] = [
+    ...options.rules.map((file) => ({ file, text: readText(file), family: 4 as const })),
+    ...options.rules6.map((file) => ({ file, text: readText(file), family: 6 as const })),
+  ];
+  if (texts.length === 0 && hostFile !== undefined) {
+    if (host?.iptables !== undefined) texts.push({ file: `${hostFile} (iptables)`, text: host.iptables, family: 4 });
+    if (host?.ip6tables !== undefined) texts.push({ file: `${hostFile} (ip6tables)`, text: host.ip6tables, family: 6 });
+  }
+  const rulesets = texts.map(({ file, text, family }) =>
+    parseRules(text, { file, family: familyOf(text) ?? family, unsupported: options.unsupported }),
+  );
+  const warnings: string[] = [];
+  const merge = (family: Family): Ruleset | undefined =>
+    mergeRulesets(
+      rulesets.filter((ruleset) => ruleset.family === family),
+      warnings,
+    );
+  return { ipv4: merge(4), ipv6: merge(6), warnings };
+}
+
+/** Several files are loaded one after the other, as by iptables-restore: a table that comes again replaces the former. */
+function mergeRulesets(rulesets: readonly Ruleset[], warnings: string[]): Ruleset | undefined {
+  const [first, ...others] = rulesets;
+  if (first === undefined || others.length === 0) return first;
+  const tables = new Map<TableName, Table>();
+  const from = new Map<TableName, string>();
+  for (const ruleset of rulesets) {
+    for (const [name, table] of ruleset.tables) {
+      const former = from.get(name);
+      if (former !== undefined) warnings.push(`table ${name} of ${ruleset.file} replaces the one of ${former}`);
+      tables.set(name, table);
+      from.set(name, ruleset.file);
+    }
+  }
+  return {
+    family: first.family,
+    file: rulesets.map(({ file }) => file).join(', '),
+    tables,
+    skipped: rulesets.flatMap(({ skipped }) => skipped),
+  };
+}
+
+const REASONS = new Map([
+  ['ENOENT', 'there is no such file'],
+  ['EISDIR', 'it is a directory'],
+  ['EACCES', 'it may not be read'],
+]);
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (error) {
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException;
+    throw new NatreplayError('RULES_UNREADABLE', REASONS.get(code) ?? `it cannot be read (${code})`, {
+      file,
+      advice: 'name a file that iptables-save wrote',
+      cause: error,
+    });
+  }
+}

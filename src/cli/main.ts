@@ -1,0 +1,72 @@
+#!/usr/bin/env node
+/** `natreplay`: the command line. Errors are one line on stderr; exit codes as in README. */
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Command, CommanderError } from 'commander';
+import { NatreplayError, printable } from '../errors.js';
+import { replayCommand } from './replay.js';
+import { Interrupted } from './signals.js';
+import { snapshotCommand } from './snapshot.js';
+import { version } from './version.js';
+
+const USAGE = 2;
+const FAILED = 3;
+
+export function program(): Command {
+  const command = new Command('natreplay')
+    .description("replay packet captures through a Linux host's iptables rules")
+    .version(version(), '-V, --version')
+    .addCommand(replayCommand())
+    .addCommand(snapshotCommand());
+  for (const each of [command, ...command.commands]) {
+    each.exitOverride().configureOutput({ outputError: () => {} });
+    each.showSuggestionAfterError();
+  }
+  return command;
+}
+
+/** Runs a command line (without node and script) and returns the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    await program().parseAsync([...args], { from: 'user' });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    return report(error);
+  }
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) {
+    // Help and version have been printed and are no errors.
+    if (error.exitCode === 0) return 0;
+    if (error.code === 'commander.help') return USAGE;
+    say(`${error.message.replace(/^error: /, '').replace(/\n/g, ' ')}; see natreplay --help`);
+    return USAGE;
+  }
+  if (error instanceof Interrupted) {
+    say(error.message);
+    return error.exitCode;
+  }
+  if (error instanceof NatreplayError) {
+    say(error.message);
+    return error.exitCode;
+  }
+  say(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}; please report it`);
+  return FAILED;
+}
+
+function say(text: string): void {
+  process.stderr.write(`natreplay: ${printable(text)}\n`);
+}
+
+/** True when this file is what node was started with, also through the link that npm makes. */
+function isMain(): boolean {
+  const [, script] = process.argv;
+  return script !== undefined && realpathSync(script) === fileURLToPath(import.meta.url);
+}
+
+if (isMain()) {
+  // A reader that goes away (`| head`) ends the run as any other write error would.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? FAILED : FAILED));
+  process.exitCode = await main(process.argv.slice(2));
+}

@@ -1,0 +1,145 @@
+/** `natreplay replay`: captures and rules in, the translated capture and what there is to say about it out. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { printable } from '../errors.js';
+import { connectionEntries } from '../pipeline/connections.js';
+import { type Replay, type ReplayOptions, replay } from '../pipeline/replay.js';
+import { conntrackText } from '../report/conntrack.js';
+import { writeTextFile } from '../report/files.js';
+import { jsonReportText } from '../report/json.js';
+import { createProgress, type Progress } from '../report/progress.js';
+import { terminalReport } from '../report/terminal.js';
+import type { ReplayResult, RuleCounters, WrittenText } from '../report/types.js';
+import { listChains } from '../rules/list.js';
+import { printRules } from '../rules/print.js';
+import { captureInput, loadHost, loadRules } from './inputs.js';
+import { interruptible } from './signals.js';
+
+interface CliOptions {
+  readonly rules: string[];
+  readonly rules6: string[];
+  readonly host?: string;
+  readonly iface: string[];
+  readonly route: string[];
+  readonly write?: string;
+  readonly packetLog?: string;
+  readonly counters?: string;
+  readonly counters6?: string;
+  readonly conntrack?: string;
+  readonly json?: string;
+  readonly seed: number;
+  readonly unsupported: 'stop' | 'skip';
+  readonly checksum: 'verify' | 'offload' | 'ignore';
+  readonly nonIp: 'copy' | 'drop';
+  readonly outgoing: 'skip' | 'replay' | 'copy';
+  readonly writeLocal: boolean;
+  readonly quiet: boolean;
+}
+
+const collect = (value: string, previous: readonly string[]): string[] => [...previous, value];
+const WIDTH_WITHOUT_TERMINAL = 100;
+
+export function replayCommand(): Command {
+  return new Command('replay')
+    .description('translate captures as the Linux kernel would, and say what became of every packet')
+    .argument('<capture...>', 'captures, merged by time; IFACE=CAPTURE names an ingress, - is standard input')
+    .option('--rules <file>', 'IPv4 rules, as iptables-save writes them (may be repeated)', collect, [])
+    .option('--rules6 <file>', 'IPv6 rules, as ip6tables-save writes them (may be repeated)', collect, [])
+    .option('--host <file>', 'the host: JSON as natreplay snapshot writes it')
+    .option('--iface <name=addresses>', 'an interface of the host: eth0=192.0.2.1/24 (may be repeated)', collect, [])
+    .option('--route <dest=gateway@iface>', 'a route: default=192.0.2.254@eth0 (may be repeated)', collect, [])
+    .option('-w, --write <file>', "the translated capture; - is standard output, 'out-{iface}.pcapng' splits by egress")
+    .option('--packet-log <file>', 'a line of JSON for every record')
+    .option('--counters <file>', "the rules with their counters, as iptables-save -c; '-' is standard output")
+    .option('--counters6 <file>', 'the same for the IPv6 rules')
+    .option('--conntrack <file>', 'the connection table at the end, as conntrack -L')
+    .option('--json <file>', 'the report as JSON')
+    .option('--seed <number>', 'seed of every random choice', wholeNumber, 1)
+    .addOption(
+      new Option('--unsupported <how>', 'rules that hold something unknown: stop, or skip (never match)')
+        .choices(['stop', 'skip'])
+        .default('stop'),
+    )
+    .addOption(
+      new Option('--checksum <how>', 'layer-4 checksums: verify; accept unfinished (offloaded) ones; do not look')
+        .choices(['verify', 'offload', 'ignore'])
+        .default('offload'),
+    )
+    .addOption(new Option('--non-ip <how>', 'records that are not IP').choices(['copy', 'drop']).default('copy'))
+    .addOption(
+      new Option('--outgoing <how>', 'records that the host itself sent: leave out, replay, or copy as they are')
+        .choices(['skip', 'replay', 'copy'])
+        .default('skip'),
+    )
+    .option('--write-local', 'write packets delivered to the host to the capture, too', false)
+    .option('-q, --quiet', 'no report', false)
+    .action((captures: string[], options: CliOptions) => interruptible((signal) => run(captures, options, signal)));
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('it must be a whole number.');
+  return Number(text);
+}
+
+async function run(captures: readonly string[], options: CliOptions, signal: AbortSignal): Promise<void> {
+  const host = loadHost(options);
+  const rules = loadRules(options, host, options.host);
+  for (const warning of rules.warnings) process.stderr.write(`natreplay: warning: ${printable(warning)}\n`);
+  let progress: Progress | undefined;
+  const settings: ReplayOptions = {
+    captures: captures.map(captureInput),
+    host,
+    rules: rules.ipv4,
+    otherRules: rules.ipv6 === undefined ? [] : [rules.ipv6],
+    output: options.write,
+    packetLog: options.packetLog,
+    seed: options.seed,
+    checksums: options.checksum,
+    nonIp: options.nonIp,
+    outgoing: options.outgoing,
+    writeLocal: options.writeLocal,
+    signal,
+    onStart: (totalBytes) => {
+      progress = createProgress({ stream: process.stderr, totalBytes });
+    },
+    onProgress: (bytes, packets) => progress?.update(bytes, packets),
+  };
+  const done = await replay(settings).finally(() => progress?.stop());
+  const texts = [...(done.result.texts ?? []), ...(await writeListings(done, options))];
+  const result: ReplayResult = { ...done.result, texts };
+  if (options.json !== undefined) await writeTextFile(options.json, jsonReportText(result));
+  for (const warning of result.warnings) process.stderr.write(`natreplay: warning: ${printable(warning)}\n`);
+  if (!options.quiet) printReport(result, options);
+}
+
+async function writeListings({ result, engine }: Replay, options: CliOptions): Promise<WrittenText[]> {
+  const texts: WrittenText[] = [];
+  const write = async (path: string | undefined, what: string, text: () => string): Promise<void> => {
+    if (path !== undefined) texts.push({ path, what, bytes: await writeTextFile(path, text()) });
+  };
+  const countersOf = (family: number): RuleCounters | undefined =>
+    result.rules.find(({ ruleset }) => ruleset.family === family);
+  await write(options.counters, 'counters', () => countersText(countersOf(4)));
+  await write(options.counters6, 'counters (IPv6)', () => countersText(countersOf(6)));
+  await write(options.conntrack, 'connections', () => conntrackText(connectionEntries(engine)));
+  return texts;
+}
+
+function countersText(counters: RuleCounters | undefined): string {
+  if (counters === undefined) return '';
+  return printRules(counters.ruleset, {
+    counters: true,
+    countersOf: (table, chain, rule) => ({
+      packets: counters.packets(table, chain, rule),
+      bytes: counters.bytes(table, chain, rule),
+    }),
+  });
+}
+
+/** To standard output, unless a result goes there. */
+function printReport(result: ReplayResult, options: CliOptions): void {
+  const { write, packetLog, counters, counters6, conntrack, json } = options;
+  const taken = [write, packetLog, counters, counters6, conntrack, json].includes('-');
+  const stream = taken ? process.stderr : process.stdout;
+  const colour = stream.isTTY === true && process.env['NO_COLOR'] === undefined;
+  stream.write(terminalReport(result, { colour, width: stream.columns ?? WIDTH_WITHOUT_TERMINAL, listChains }));
+}

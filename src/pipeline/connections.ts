@@ -1,0 +1,39 @@
+/** The connection table at the capture's end, entry by entry, for `conntrack -L` text. */
+import {
+  ASSURED,
+  META_EXPIRES,
+  META_MARK,
+  META_ZONE,
+  ORIGINAL,
+  REPLY,
+  SEEN_REPLY,
+} from '../netfilter/conntrack/flowtable.js';
+import { TCP_STATE_NAMES } from '../netfilter/conntrack/timeouts.js';
+import type { Engine } from '../netfilter/engine.js';
+import { PROTO_TCP } from '../packet/transport.js';
+import { Tuple } from '../packet/tuple.js';
+import { connectionTuple } from '../report/tupletext.js';
+import type { ConnectionEntry } from '../report/types.js';
+
+export function* connectionEntries(engine: Engine): Generator<ConnectionEntry> {
+  const { table, conntrack, now } = engine;
+  const tuple = new Tuple();
+  for (const entry of conntrack?.live(now) ?? []) {
+    const meta = entry * table.entryWords + table.meta;
+    const word = (offset: number): number => table.words[meta + offset] ?? 0;
+    const status = word(0);
+    const protocol = status & 0xff;
+    yield {
+      family: 4,
+      protocol,
+      timeout: Math.floor(((word(META_EXPIRES) - now) | 0) / 1000),
+      tcpState: protocol === PROTO_TCP ? TCP_STATE_NAMES[(status >>> 8) & 0xff] : undefined,
+      original: connectionTuple(table.readTuple(entry, ORIGINAL, tuple)),
+      reply: connectionTuple(table.readTuple(entry, REPLY, tuple)),
+      seenReply: (status & SEEN_REPLY) !== 0,
+      assured: (status & ASSURED) !== 0,
+      mark: word(META_MARK) >>> 0,
+      zone: word(META_ZONE) & 0xffff,
+    };
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Where a slab's records came in, as far as the capture says, and which of them the host sent itself (DESIGN: "Where a
+ * packet came in", "What went out").
+ *
+ * Stated, in this order: the name on the command line, the capture's interface name, SLL2's ifindex. Frames whose sender
+ * is the interface's own MAC are outgoing; where the interface is not stated, any MAC of the host counts.
+ */
+
+import type { Slab } from '../capture/slab.js';
+import type { CaptureInterface } from '../capture/types.js';
+import type { Host } from '../host/types.js';
+import { INGRESS_LOCAL, INGRESS_UNKNOWN, type ResultColumns } from '../netfilter/results.js';
+import { FLAG_OTHER_HOST, FLAG_OUTGOING, type PacketColumns } from '../packet/columns.js';
+import { LINKTYPE_ETHERNET } from '../packet/link.js';
+
+/** Name of the host itself on the command line and in the log. */
+export const LOCAL_NAME = '@local';
+
+const MAC_LENGTH = 6;
+/** Group bit of a MAC's first byte: broadcast and multicast. */
+const GROUP = 1;
+
+export class IngressStage {
+  /** Interface of each capture interface, INGRESS_UNKNOWN where the capture does not say. */
+  private readonly stated: number[] = [];
+  private readonly ethernet: boolean[] = [];
+  private readonly byIfindex = new Map<number, number>();
+  /** MAC of each host interface as a number below 2^48; -1 if it is not known or says nothing (loopback). */
+  private readonly macs: readonly number[];
+  private readonly allMacs: ReadonlySet<number>;
+  /** Ports of a bridge or bond see frames for their master too. */
+  private readonly isPort: readonly boolean[];
+
+  constructor(
+    private readonly host: Host,
+    private readonly interfaces: readonly CaptureInterface[],
+    private readonly findOutgoing: boolean,
+  ) {
+    this.macs = host.interfaces.map(({ mac }) => (mac === undefined ? -1 : macNumber(mac)));
+    this.allMacs = new Set(this.macs.filter((mac) => mac >= 0));
+    this.isPort = host.interfaces.map(({ master }) => master !== undefined);
+    for (const { index, ifindex } of host.interfaces) {
+      if (ifindex !== undefined) this.byIfindex.set(ifindex, index);
+    }
+  }
+
+  run(slab: Slab, columns: PacketColumns, results: ResultColumns): void {
+    this.learnInterfaces();
+    const { records } = slab;
+    for (let i = 0; i < records.count; i++) {
+      const source = records.source[i] as number;
+      let ingress = this.stated[source] as number;
+      const ifindex = columns.ifindex[i] as number;
+      if (ingress === INGRESS_UNKNOWN && ifindex >= 0) ingress = this.byIfindex.get(ifindex) ?? INGRESS_UNKNOWN;
+      results.ingress[i] = ingress;
+      if (!this.findOutgoing) columns.flags[i] = (columns.flags[i] as number) & ~FLAG_OUTGOING;
+      else if (this.allMacs.size > 0 && this.isOwnSender(slab, columns.sender[i] as number, ingress))
+        columns.flags[i] = (columns.flags[i] as number) | FLAG_OUTGOING;
+      if (ingress >= 0 && this.ethernet[source] === true && this.isForOther(slab, records.frame[i] as number, ingress))
+        columns.flags[i] = (columns.flags[i] as number) | FLAG_OTHER_HOST;
+    }
+  }
+
+  private learnInterfaces(): void {
+    for (let k = this.stated.length; k < this.interfaces.length; k++) {
+      const described = this.interfaces[k];
+      const name = described?.assignedName ?? described?.name;
+      const index = name === undefined ? undefined : this.host.interfaceByName(name)?.index;
+      this.stated.push(name === LOCAL_NAME ? INGRESS_LOCAL : (index ?? INGRESS_UNKNOWN));
+      this.ethernet.push(described?.linkType === LINKTYPE_ETHERNET);
+    }
+  }
+
+  private isOwnSender(slab: Slab, sender: number, ingress: number): boolean {
+    if (sender < 0 || ingress === INGRESS_LOCAL) return false;
+    const mac = slab.view.getUint16(sender) * 0x100000000 + slab.view.getUint32(sender + 2);
+    return ingress >= 0 ? mac === this.macs[ingress] : this.allMacs.has(mac);
+  }
+
+  /** Promiscuous captures hold frames for others: unicast to a MAC that is none of the host's. */
+  private isForOther(slab: Slab, frame: number, ingress: number): boolean {
+    if ((this.macs[ingress] as number) < 0 || this.isPort[ingress] === true || frame + MAC_LENGTH > slab.end)
+      return false;
+    if ((slab.view.getUint8(frame) & GROUP) !== 0) return false;
+    const mac = slab.view.getUint16(frame) * 0x100000000 + slab.view.getUint32(frame + 2);
+    return mac !== this.macs[ingress] && !this.allMacs.has(mac);
+  }
+}
+
+/** -1 for the all-zero MAC of loopback, which every frame there has. */
+function macNumber(mac: Uint8Array): number {
+  const value = mac.reduce((number, byte) => number * 256 + byte, 0);
+  return value === 0 ? -1 : value;
+}

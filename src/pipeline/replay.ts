@@ -1,0 +1,289 @@
+/**
+ * The main job: captures in, the translated capture out.
+ *
+ *   reader ─▶ slab ─▶ parse ─▶ ingress ─▶ track ─▶ outputs ─▶ writer
+ *
+ * One thread runs the stages; reading ahead and writing behind overlap with them. Two slabs take turns: while one is
+ * being written, the other is worked on.
+ */
+import { mergeCaptures } from '../capture/merge.js';
+import { openCapture } from '../capture/reader.js';
+import { Slab } from '../capture/slab.js';
+import type { CaptureReader, CaptureWriter } from '../capture/types.js';
+import { createCaptureWriter } from '../capture/write/writer.js';
+import { NatreplayError } from '../errors.js';
+import { inferHost } from '../host/infer/infer.js';
+import type { Host } from '../host/types.js';
+import { ServiceTimeRecorder } from '../measure/servicetime.js';
+import { Engine } from '../netfilter/engine.js';
+import { ResultColumns } from '../netfilter/results.js';
+import { PacketColumns } from '../packet/columns.js';
+import { type ChecksumMode, parseSlab } from '../packet/parse.js';
+import { openTextSink, type TextSink } from '../report/files.js';
+import { PacketLogFormatter } from '../report/packetlog.js';
+import type { ReplayResult } from '../report/types.js';
+import type { Ruleset } from '../rules/types.js';
+import { IngressStage, LOCAL_NAME } from './ingress.js';
+import { OutputStage } from './outputs.js';
+import { PacketLogStage } from './packetlog.js';
+import { samplePackets } from './samples.js';
+import { RunSummary } from './summary.js';
+
+export interface CaptureInput {
+  /** `-` is standard input. */
+  readonly path: string;
+  /** Interface it was taken on, `@local` for the host itself; undefined: as the capture says. */
+  readonly iface?: string | undefined;
+}
+
+export interface ReplayOptions {
+  readonly captures: readonly CaptureInput[];
+  /** Undefined: inferred from the rules and the capture. */
+  readonly host?: Host | undefined;
+  /** IPv4 rules; undefined: none, the packets are only routed. */
+  readonly rules?: Ruleset | undefined;
+  /** Rule sets that are read but not evaluated (IPv6), for the report. */
+  readonly otherRules?: readonly Ruleset[] | undefined;
+  /** Output capture: a path, `-`, or a path with `{iface}`; undefined: nothing is written. */
+  readonly output?: string | undefined;
+  readonly packetLog?: string | undefined;
+  /** Seed of every random choice; default 1. */
+  readonly seed?: number | undefined;
+  /** Default `offload`. */
+  readonly checksums?: ChecksumMode | undefined;
+  /** Default `copy`. */
+  readonly nonIp?: 'copy' | 'drop' | undefined;
+  /** Records the host sent itself: left out (default), translated like all others, or copied as they are. */
+  readonly outgoing?: 'skip' | 'replay' | 'copy' | undefined;
+  readonly writeLocal?: boolean | undefined;
+  /** Bytes of a slab; default 512 KiB. */
+  readonly slabBytes?: number | undefined;
+  /** Stops the run; outputs stay as `.partial`. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called after every slab with the bytes read and the packets done so far. */
+  readonly onProgress?: ((bytes: number, packets: number) => void) | undefined;
+  /** Called once, when the inputs are open; bytes in all if that is known. */
+  readonly onStart?: ((totalBytes: number | undefined) => void) | undefined;
+}
+
+/** What a replay leaves behind besides its files: the result, and the engine for listings of rules and connections. */
+export interface Replay {
+  readonly result: ReplayResult;
+  readonly engine: Engine;
+}
+
+const SLAB_BYTES = 512 * 1024;
+
+/** Replays captures through the host's rules. Throws NatreplayError; then no output has its final name. */
+export async function replay(options: ReplayOptions): Promise<Replay> {
+  const readers: CaptureReader[] = [];
+  try {
+    for (const { path, iface } of options.captures) readers.push(await openCapture(path, { assignedName: iface }));
+    const [first] = readers;
+    if (first === undefined)
+      throw new NatreplayError('USAGE_NO_CAPTURE', 'no capture is named', {
+        advice: 'name a file, or - for standard input',
+      });
+    const reader = readers.length === 1 ? first : mergeCaptures(readers);
+    return await new ReplayRun(options, readers, reader).run();
+  } finally {
+    for (const reader of readers) await reader.close();
+  }
+}
+
+/** What is worked on at a time: a slab and the columns that belong to it. */
+class Bench {
+  readonly slab: Slab;
+  readonly columns: PacketColumns;
+  readonly results: ResultColumns;
+  readonly output: Int32Array;
+  readonly position: Int32Array;
+  written: Promise<void> = Promise.resolve();
+
+  constructor(bytes: number) {
+    this.slab = new Slab(bytes);
+    const { capacity } = this.slab.records;
+    this.columns = new PacketColumns(capacity);
+    this.results = new ResultColumns(capacity);
+    this.output = new Int32Array(capacity);
+    this.position = new Int32Array(capacity);
+  }
+}
+
+class ReplayRun {
+  private writer: CaptureWriter | undefined;
+  private log: TextSink | undefined;
+  private readonly lines = new PacketLogFormatter();
+  private readonly serviceTime = new ServiceTimeRecorder();
+  private readonly linkTypes: number[] = [];
+
+  constructor(
+    private readonly options: ReplayOptions,
+    private readonly readers: readonly CaptureReader[],
+    private readonly reader: CaptureReader,
+  ) {}
+
+  async run(): Promise<Replay> {
+    const started = performance.now();
+    const benches = [this.newBench(), this.newBench()] as const;
+    try {
+      await this.openOutputs();
+      this.options.onStart?.(this.totalBytes());
+      const [bench] = benches;
+      let more = await this.reader.next(bench.slab);
+      const host = this.options.host ?? this.infer(bench.slab);
+      this.checkNames(host);
+      const stages = this.stages(host);
+      this.writer = await this.openWriter(stages.outputs);
+      for (let turn = 0; more; turn++) {
+        this.options.signal?.throwIfAborted();
+        const now = benches[turn % 2 === 0 ? 0 : 1];
+        const next = benches[turn % 2 === 0 ? 1 : 0];
+        await this.work(now, stages);
+        await next.written;
+        more = await this.reader.next(next.slab);
+      }
+      await Promise.all(benches.map(({ written }) => written));
+      await this.finish();
+      const seconds = (performance.now() - started) / 1000;
+      return { result: stages.summary.result(this.outcome(seconds)), engine: stages.engine };
+    } catch (error) {
+      await Promise.allSettled(benches.map(({ written }) => written));
+      await this.writer?.abort();
+      await this.log?.abort();
+      throw error;
+    }
+  }
+
+  private newBench(): Bench {
+    return new Bench(this.options.slabBytes ?? SLAB_BYTES);
+  }
+
+  private totalBytes(): number | undefined {
+    let total = 0;
+    for (const { totalBytes } of this.readers) {
+      if (totalBytes === undefined) return undefined;
+      total += totalBytes;
+    }
+    return total;
+  }
+
+  private async openOutputs(): Promise<void> {
+    const { packetLog } = this.options;
+    if (packetLog !== undefined) this.log = await openTextSink(packetLog);
+  }
+
+  private async openWriter(outputs: OutputStage): Promise<CaptureWriter | undefined> {
+    const { output, captures } = this.options;
+    if (output === undefined) return undefined;
+    return createCaptureWriter(output, {
+      source: this.reader,
+      outputs: outputs.interfaces,
+      inputs: captures.map(({ path }) => path),
+    });
+  }
+
+  private infer(slab: Slab): Host {
+    const { rules, otherRules = [] } = this.options;
+    const rulesets = rules === undefined ? otherRules : [rules, ...otherRules];
+    return inferHost({ rulesets, samples: samplePackets(slab, this.reader.interfaces) });
+  }
+
+  /** A name on the command line must be one of the host's. */
+  private checkNames(host: Host): void {
+    for (const { path, iface } of this.options.captures) {
+      if (iface === undefined || iface === LOCAL_NAME || host.interfaceByName(iface) !== undefined) continue;
+      const names = host.interfaces.map(({ name }) => name).join(', ');
+      throw new NatreplayError(
+        'USAGE_UNKNOWN_INTERFACE',
+        `${iface}=${path} names an interface the host does not have`,
+        {
+          advice: `it has ${names}; state it with --iface ${iface}=ADDRESS/LENGTH`,
+        },
+      );
+    }
+  }
+
+  private stages(host: Host): Stages {
+    const { rules, otherRules = [], seed = 1, nonIp, outgoing, writeLocal, output } = this.options;
+    const engine = new Engine(host, rules, { seed });
+    const { interfaces } = this.reader;
+    const outputs = new OutputStage(host, interfaces, {
+      copyIgnored: nonIp !== 'drop',
+      copyOutgoing: outgoing === 'copy',
+      writeLocal: writeLocal ?? false,
+      split: output?.includes('{iface}') ?? false,
+    });
+    return {
+      engine,
+      outputs,
+      ingress: new IngressStage(host, interfaces, outgoing !== 'replay'),
+      log: this.log === undefined ? undefined : new PacketLogStage(host, engine, interfaces, outputs),
+      summary: new RunSummary(host, engine, rules === undefined ? otherRules : [rules, ...otherRules]),
+    };
+  }
+
+  private async work(bench: Bench, stages: Stages): Promise<void> {
+    const { slab, columns, results, output, position } = bench;
+    for (let k = this.linkTypes.length; k < this.reader.interfaces.length; k++)
+      this.linkTypes.push(this.reader.interfaces[k]?.linkType ?? -1);
+    const start = performance.now();
+    parseSlab(slab, columns, this.linkTypes, this.options.checksums ?? 'offload');
+    stages.ingress.run(slab, columns, results);
+    if (stages.log === undefined) {
+      stages.engine.track(slab, columns, results);
+      this.serviceTime.recordBatch((performance.now() - start) * 1e6, slab.records.count);
+    } else {
+      stages.log.remember(slab, columns);
+      stages.engine.track(slab, columns, results);
+    }
+    stages.outputs.run(slab, results, output, position);
+    stages.summary.count(slab, results);
+    if (stages.log !== undefined) await this.writeLog(stages.log, bench);
+    if (this.writer !== undefined) {
+      bench.written = this.writer.write(slab, output);
+      // The error is taken up where the promise is awaited; until then it must not count as unhandled.
+      bench.written.catch(() => {});
+    }
+    this.options.onProgress?.(
+      this.readers.reduce((sum, { bytesRead }) => sum + bytesRead, 0),
+      stages.summary.records,
+    );
+  }
+
+  private async writeLog(stage: PacketLogStage, bench: Bench): Promise<void> {
+    const { slab, columns, results, output, position } = bench;
+    for (let i = 0; i < slab.records.count; i++) {
+      this.lines.add(stage.entry(slab, columns, results, output, position, i));
+      if (this.lines.full) await this.log?.write(this.lines.take());
+    }
+  }
+
+  private async finish(): Promise<void> {
+    await this.log?.write(this.lines.take());
+    await this.writer?.close();
+    await this.log?.close();
+  }
+
+  private outcome(elapsedSeconds: number): Parameters<RunSummary['result']>[0] {
+    const { packetLog } = this.options;
+    return {
+      readers: this.readers,
+      outputs: this.writer?.files ?? [],
+      texts:
+        packetLog === undefined || this.log === undefined
+          ? []
+          : [{ path: packetLog, what: 'packet log', bytes: this.log.bytes }],
+      serviceTime: this.serviceTime.summary(),
+      elapsedSeconds,
+    };
+  }
+}
+
+interface Stages {
+  readonly engine: Engine;
+  readonly outputs: OutputStage;
+  readonly ingress: IngressStage;
+  readonly log: PacketLogStage | undefined;
+  readonly summary: RunSummary;
+}

@@ -1,0 +1,165 @@
+/** Gathers, slab by slab, what the report tells. */
+import { linkTypeName } from '../capture/linktypes.js';
+import type { Slab } from '../capture/slab.js';
+import type { CaptureReader, WrittenFile } from '../capture/types.js';
+import { hostProblems } from '../host/problems.js';
+import type { Host } from '../host/types.js';
+import { InterfaceCounterTable } from '../measure/counters.js';
+import type { Engine } from '../netfilter/engine.js';
+import {
+  type ResultColumns,
+  VERDICT_DROP,
+  VERDICT_FORWARD,
+  VERDICT_HELD,
+  VERDICT_IGNORED,
+  VERDICT_LOCAL,
+  VERDICT_OUTGOING,
+} from '../netfilter/results.js';
+import type {
+  InputSummary,
+  InterfaceCounters,
+  ReplayResult,
+  RuleCounters,
+  ServiceTime,
+  WrittenText,
+} from '../report/types.js';
+import type { Ruleset } from '../rules/types.js';
+
+export interface Outcome {
+  readonly readers: readonly CaptureReader[];
+  readonly outputs: readonly WrittenFile[];
+  readonly texts: readonly WrittenText[];
+  readonly serviceTime: ServiceTime | undefined;
+  readonly elapsedSeconds: number;
+}
+
+export class RunSummary {
+  records = 0;
+  private translated = 0;
+  private firstTime: number | undefined;
+  private lastTime = 0;
+  private readonly verdicts = new Float64Array(8);
+  private readonly counters: InterfaceCounterTable;
+  /** Records of each capture interface. */
+  private readonly bySource: number[] = [];
+
+  constructor(
+    private readonly host: Host,
+    private readonly engine: Engine,
+    private readonly rulesets: readonly Ruleset[],
+  ) {
+    this.counters = new InterfaceCounterTable(host.interfaces.length);
+  }
+
+  count(slab: Slab, results: ResultColumns): void {
+    const { records } = slab;
+    for (let i = 0; i < records.count; i++) {
+      const verdict = results.verdict[i] as number;
+      const bytes = records.wireLength[i] as number;
+      const source = records.source[i] as number;
+      this.verdicts[verdict] = (this.verdicts[verdict] as number) + 1;
+      this.bySource[source] = (this.bySource[source] ?? 0) + 1;
+      if (verdict === VERDICT_OUTGOING) continue;
+      this.counters.received(results.ingress[i] as number, bytes);
+      if (verdict === VERDICT_FORWARD) this.counters.sent(results.egress[i] as number, bytes);
+      if (verdict <= VERDICT_LOCAL && results.nat[i] !== 0) this.translated++;
+    }
+    this.noteTimes(slab);
+    this.records += records.count;
+  }
+
+  private noteTimes(slab: Slab): void {
+    const { records } = slab;
+    for (let i = 0; i < records.count; i++) {
+      const time = (records.seconds[i] as number) + (records.nanoseconds[i] as number) / 1e9;
+      if (this.firstTime === undefined) {
+        this.firstTime = time;
+        this.lastTime = time;
+      } else if (time > this.lastTime) this.lastTime = time;
+      else if (time < this.firstTime) this.firstTime = time;
+    }
+  }
+
+  result(outcome: Outcome): ReplayResult {
+    const { engine, host } = this;
+    engine.flushCounters();
+    const live = engine.liveConnections();
+    const of = (verdict: number): number => this.verdicts[verdict] ?? 0;
+    return {
+      host,
+      inputs: this.inputs(outcome.readers),
+      outputs: outcome.outputs,
+      texts: outcome.texts,
+      records: this.records,
+      verdicts: {
+        forward: of(VERDICT_FORWARD),
+        local: of(VERDICT_LOCAL),
+        drop: of(VERDICT_DROP),
+        held: of(VERDICT_HELD),
+        outgoing: of(VERDICT_OUTGOING),
+        ignored: of(VERDICT_IGNORED),
+        translated: this.translated,
+      },
+      reasons: engine.reasons.ranking(),
+      interfaces: this.interfaces(),
+      connections: {
+        created: engine.conntrack?.created ?? 0,
+        expired: (engine.conntrack?.created ?? 0) - live,
+        live,
+        peak: engine.table.peak,
+      },
+      rules: this.rulesets.map((ruleset) => this.ruleCounters(ruleset)),
+      serviceTime: outcome.serviceTime,
+      elapsedSeconds: outcome.elapsedSeconds,
+      captureSeconds: this.firstTime === undefined ? undefined : { first: this.firstTime, last: this.lastTime },
+      assumptions: host.assumptions,
+      warnings: this.warnings(outcome.readers),
+    };
+  }
+
+  private inputs(readers: readonly CaptureReader[]): InputSummary[] {
+    let offset = 0;
+    return readers.map((reader) => {
+      const { interfaces } = reader;
+      const counts = interfaces.map((_, k) => this.bySource[offset + k] ?? 0);
+      offset += interfaces.length;
+      return {
+        path: reader.path,
+        format: reader.format,
+        linkTypes: [...new Set(interfaces.map(({ linkType }) => linkTypeName(linkType)))],
+        records: counts.reduce((sum, n) => sum + n, 0),
+        bytes: reader.bytesRead,
+        warnings: reader.warnings,
+      };
+    });
+  }
+
+  private interfaces(): InterfaceCounters[] {
+    return this.host.interfaces
+      .map(({ name, index }) => ({ name, ...this.counters.row(index) }))
+      .filter(({ rxPackets, txPackets }) => rxPackets + txPackets > 0);
+  }
+
+  private ruleCounters(ruleset: Ruleset): RuleCounters {
+    const { counters, ruleset: evaluated } = this.engine;
+    const value = (from: Float64Array) => (table: string, chain: string, rule: number | 'policy') => {
+      const id = ruleset === evaluated ? counters.id(table, chain, rule) : undefined;
+      return id === undefined ? 0 : (from[id] ?? 0);
+    };
+    return {
+      ruleset,
+      packets: value(counters.packets),
+      bytes: value(counters.bytes),
+      notEvaluated: ruleset === evaluated ? [] : [...ruleset.tables.keys()],
+    };
+  }
+
+  private warnings(readers: readonly CaptureReader[]): string[] {
+    const cut = readers.flatMap(({ warnings }) =>
+      warnings.map(
+        ({ file, offset, message }) => `${file}: ${message}${offset === undefined ? '' : ` at byte ${offset}`}`,
+      ),
+    );
+    return [...cut, ...hostProblems(this.host, this.rulesets)];
+  }
+}
