@@ -10,7 +10,7 @@ import { type Backend, neededCommands } from '../../src/verify/gateway.js';
 import { type KernelRun, runKernel } from '../../src/verify/run-kernel.js';
 import { needs } from '../support/requirements.js';
 import { DOCKER_HOST, DOCKER_RULES, HOME_HOST, HOME_RULES } from './hosts.js';
-import { ether, icmp, say, tcp, udp } from './packets.js';
+import { ether, icmp, ip, say, tcp, udp } from './packets.js';
 
 const requirement = needs({ root: true, commands: [...neededCommands('legacy'), ...neededCommands('nft')] });
 const title = (name: string): string => (requirement.skip ? `${name} (${requirement.reason})` : name);
@@ -176,6 +176,36 @@ describe.skipIf(requirement.skip)(title('the running kernel'), () => {
     expect(run.outputs.map((o) => read(ipPacket(o.frame)))).toEqual(run.outputs.map((o) => o.input));
     expect(run.delivered.map((d) => d.input)).toEqual(inputs.filter((n) => kind(n) === 'host'));
     expect(run.delivered.map((d) => read(d.packet))).toEqual(run.delivered.map((d) => d.input));
+  });
+
+  it.each(backends)('tracks nothing for a nat table in which no rule translates (%s)', async (backend) => {
+    const chains = [':PREROUTING', ':INPUT', ':OUTPUT', ':POSTROUTING']
+      .map((chain) => `${chain} ACCEPT [0:0]\n`)
+      .join('');
+    const packets = [{ iface: 'lan', frame: ether(udp({ src: '192.168.1.9:9', dst: '198.51.100.1:53' })) }];
+    const withRule = async (rule: string): Promise<KernelRun> =>
+      runKernel({ host: HOME_HOST, rules: `*nat\n${chains}${rule}COMMIT\n`, backend, packets });
+    for (const rule of ['', '-A PREROUTING -j ACCEPT\n']) {
+      const idle = await withRule(rule);
+      expect([idle.outputs.length, idle.conntrack]).toEqual([1, '']);
+      expect(idle.counters).toContain(':PREROUTING ACCEPT [0:0]');
+    }
+    const busy = await withRule('-A POSTROUTING -d 203.0.113.77/32 -j MASQUERADE\n');
+    expect(busy.counters).toContain(':PREROUTING ACCEPT [1:28]');
+    expect(busy.conntrack).toContain('src=192.168.1.9');
+  });
+
+  it('drops GRE of an unknown version where its destination is to be translated, and only there', async () => {
+    const gre = (version: number) => Uint8Array.of(0, version, 8, 0, 0, 4, 0x11, 0x11);
+    const out = (version: number) => ip({ src: '192.168.1.9', dst: `198.51.100.${version}` }, 47, gre(version));
+    const back = (version: number) => ip({ src: `198.51.100.${version}`, dst: '203.0.113.5' }, 47, gre(version));
+    const packets = [0, 2, 7].flatMap((version) => [
+      { iface: 'lan', frame: ether(out(version)) },
+      { iface: 'wan', frame: ether(back(version)) },
+    ]);
+    const run = await runKernel({ host: HOME_HOST, rules: HOME_RULES, backend: 'legacy', packets });
+    expect(run.outputs.map((o) => `${o.input} ${o.iface}`)).toEqual(['0 wan', '1 lan', '2 wan', '4 wan']);
+    expect(run.delivered).toEqual([]);
   });
 
   it('carries frames that offloading had merged', async () => {

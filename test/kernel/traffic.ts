@@ -34,6 +34,8 @@ export interface TrafficPlan {
   readonly sourcePorts: readonly number[];
   /** Share of packets that are broken or out of place, 0..1. */
   readonly odd?: number;
+  /** What is odd about them; default: everything there is. */
+  readonly oddities?: readonly Oddity[];
   /** Share of packets that are ICMP errors about packets seen before, 0..1. */
   readonly errors?: number;
   /** Share of steps that open a new connection, 0..1. */
@@ -273,26 +275,46 @@ class Traffic {
 
   /** Breaks a packet in one of the ways networks do. */
   #spoil(packet: KernelPacket): KernelPacket {
-    const frame = Buffer.from(packet.frame);
-    const l4 = 14 + ((frame[14] ?? 0) & 15) * 4;
-    const last = frame.length - 1;
-    switch (this.random.below(6)) {
-      case 0: // wrong IP checksum
-        frame[24] = (frame[24] ?? 0) ^ 0x11;
-        return { ...packet, frame };
-      case 1: // wrong transport checksum
-        frame[last] = (frame[last] ?? 0) ^ 0x11;
-        return { ...packet, frame };
-      case 2: // padding, as short Ethernet frames have it
-        return { ...packet, frame: Buffer.concat([frame, Buffer.alloc(18)]) };
-      case 3: // cut within its transport header
-        return { ...packet, frame: shorten(frame, l4 + 6) };
-      case 4: // TTL too low to be forwarded
-        return { ...packet, frame: rewriteHeader(frame, (header) => header.writeUInt8(1, 8)) };
-      default: // another protocol with the same bytes
-        return { ...packet, frame: rewriteHeader(frame, (header) => header.writeUInt8(47, 9)) };
-    }
+    const oddity = this.random.pick(this.plan.oddities ?? ALL_ODDITIES);
+    return { ...packet, frame: SPOIL[oddity](Buffer.from(packet.frame)) };
   }
+}
+
+/** Ways to break a frame (a copy). */
+const SPOIL = {
+  'wrong IP checksum': (frame: Buffer): Buffer => flip(frame, 24),
+  'wrong transport checksum': (frame: Buffer): Buffer => flip(frame, frame.length - 1),
+  'Ethernet padding': (frame: Buffer): Buffer => Buffer.concat([frame, Buffer.alloc(18)]),
+  'cut transport header': (frame: Buffer): Buffer => shorten(frame, 14 + ((frame[14] ?? 0) & 15) * 4 + 6),
+  'bytes after the segment': (frame: Buffer): Buffer => {
+    const longer = Buffer.concat([frame, Buffer.from('more')]);
+    return rewriteHeader(longer, (header) => header.writeUInt16BE(longer.length - 14, 2));
+  },
+  'TTL 1': (frame: Buffer): Buffer => rewriteHeader(frame, (header) => header.writeUInt8(1, 8)),
+  GRE: (frame: Buffer): Buffer => rewriteHeader(frame, (header) => header.writeUInt8(47, 9)),
+  'an unknown protocol': (frame: Buffer): Buffer => rewriteHeader(frame, (header) => header.writeUInt8(253, 9)),
+  'TCP flags that make no sense': (frame: Buffer): Buffer => {
+    const flags = 14 + ((frame[14] ?? 0) & 15) * 4 + 13;
+    return frame[23] === TCP && flags < frame.length ? fixTcp(frame, flags) : frame;
+  },
+} as const;
+
+export type Oddity = keyof typeof SPOIL;
+export const ALL_ODDITIES = Object.keys(SPOIL) as Oddity[];
+
+function flip(frame: Buffer, at: number): Buffer {
+  frame[at] = (frame[at] ?? 0) ^ 0x11;
+  return frame;
+}
+
+/** Turns the flags of a TCP segment into SYN+FIN or so, and its checksum with them (RFC 1624). */
+function fixTcp(frame: Buffer, flags: number): Buffer {
+  const before = frame.readUInt16BE(flags - 1);
+  frame[flags] = (frame[flags] ?? 0) ^ 0x2b;
+  const sum = (~frame.readUInt16BE(flags + 3) & 0xffff) + (~before & 0xffff) + frame.readUInt16BE(flags - 1);
+  const once = (sum & 0xffff) + (sum >>> 16);
+  frame.writeUInt16BE(~((once & 0xffff) + (once >>> 16)) & 0xffff, flags + 3);
+  return frame;
 }
 
 function send(side: { readonly iface: string }, packet: Uint8Array): KernelPacket {

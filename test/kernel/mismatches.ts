@@ -1,0 +1,45 @@
+/** One run of a scenario through kernel and engine, and what differs, in words. */
+import { describeMismatch, ipPacket } from '../../src/verify/compare.js';
+import { type Backend, Gateway } from '../../src/verify/gateway.js';
+import { say } from './packets.js';
+import { compareEngineCounters, comparePrediction, Prediction } from './prediction.js';
+import type { Scenario } from './scenarios.js';
+import { runTraffic, type TrafficPlan, type TrafficRun } from './traffic.js';
+
+export interface ScenarioRun {
+  readonly agreed: number;
+  /** A line for each mismatch, with the packet it is about; empty when kernel and engine agree. */
+  readonly differing: readonly string[];
+  readonly reasons: readonly (readonly [string, number])[];
+}
+
+export async function runScenario(
+  scenario: Scenario,
+  backend: Backend,
+  seed: number,
+  count: number,
+  change: Partial<TrafficPlan> = {},
+): Promise<ScenarioRun> {
+  const { host, rules, traffic, firstPort } = scenario;
+  const gateway = await Gateway.open({ host, rules, backend });
+  try {
+    const run = await runTraffic(gateway, { ...traffic, ...change }, seed, count);
+    const prediction = new Prediction(host, rules);
+    const { agreed, mismatches, reasons } = comparePrediction(run, prediction, firstPort);
+    const counters = compareEngineCounters(await gateway.counters(), prediction.engine);
+    const differing = [
+      ...mismatches.map((m) => `${describeMismatch(m)} [${inputText(run, m.input)}] ${m.why}`),
+      ...counters.map((c) => `${c.what}: kernel ${c.kernel}, predicted ${c.predicted}`),
+    ];
+    return { agreed, differing, reasons };
+  } finally {
+    await gateway.close();
+  }
+}
+
+/** The packet as text and as bytes, so that a mismatch can be made a case of its own. */
+function inputText(run: TrafficRun, input: number): string {
+  const packet = run.packets[input];
+  if (packet === undefined) return '';
+  return `${packet.iface} ${say(ipPacket(packet.frame))} ${Buffer.from(packet.frame.subarray(14)).toString('hex')}`;
+}

@@ -1,0 +1,165 @@
+/**
+ * natreplay's own answer to packets that the kernel was asked about, one packet at a time so that the ports which the
+ * kernel drew at random can be told to the engine before it chooses: from then on both must agree to the byte.
+ */
+import { Slab } from '../../src/capture/index.js';
+import { describeHostText } from '../../src/host/hostfile.js';
+import type { HostFile } from '../../src/host/hostschema.js';
+import { makeHost } from '../../src/host/machine.js';
+import type { Host } from '../../src/host/types.js';
+import { Engine } from '../../src/netfilter/engine.js';
+import { Random } from '../../src/netfilter/random.js';
+import { ResultColumns, VERDICT_FORWARD, VERDICT_LOCAL } from '../../src/netfilter/results.js';
+import { PacketColumns } from '../../src/packet/columns.js';
+import { parseSlab } from '../../src/packet/parse.js';
+import { parseRules } from '../../src/rules/index.js';
+import { type AttributedFrame, compareOutputs, ipPacket, type Mismatch } from '../../src/verify/compare.js';
+import type { LineDifference } from '../../src/verify/listings.js';
+import type { SentPacket, TrafficRun } from './traffic.js';
+
+/** First port of the range a random choice is made from; undefined: the class of the own port (B2). */
+export type PortRange = (protocol: number, egress: string) => number | undefined;
+
+interface Judged {
+  readonly verdict: number;
+  readonly iface: string;
+  readonly frame: Uint8Array;
+  readonly why: string;
+}
+
+export class Prediction {
+  readonly host: Host;
+  readonly engine: Engine;
+  readonly #slab = new Slab(1 << 17, 1);
+  readonly #columns = new PacketColumns(1);
+  readonly #results = new ResultColumns(1);
+
+  constructor(host: HostFile, rules: string) {
+    this.host = makeHost(describeHostText(JSON.stringify(host), 'host.json'));
+    this.engine = new Engine(this.host, parseRules(rules, { file: 'rules', family: 4, unsupported: 'stop' }), {
+      seed: 1,
+    });
+  }
+
+  judge(packet: SentPacket): Judged {
+    const { records, bytes } = this.#slab;
+    const { length } = packet.frame;
+    bytes.fill(0, 0, 2048);
+    bytes.set(packet.frame);
+    this.#slab.end = length;
+    records.count = 1;
+    records.end[0] = length;
+    records.capturedLength[0] = length;
+    records.wireLength[0] = length;
+    records.seconds[0] = Math.floor(packet.time / 1000);
+    records.nanoseconds[0] = (packet.time % 1000) * 1e6;
+    parseSlab(this.#slab, this.#columns, [1], 'verify');
+    this.#results.ingress[0] = this.host.interfaceByName(packet.iface)?.index ?? -1;
+    this.engine.track(this.#slab, this.#columns, this.#results);
+    return {
+      verdict: this.#results.verdict[0] ?? 0,
+      iface: this.host.interfaces[this.#results.egress[0] ?? -1]?.name ?? '',
+      frame: Uint8Array.from(bytes.subarray(0, length)),
+      why: this.engine.reasons.words[this.#results.why[0] ?? 0] ?? '',
+    };
+  }
+}
+
+export interface TrafficComparison {
+  readonly agreed: number;
+  readonly mismatches: readonly (Mismatch & { readonly why: string })[];
+  /** Why natreplay dropped packets or passed them by, and how often. */
+  readonly reasons: readonly (readonly [string, number])[];
+}
+
+/** Deliveries are compared as outputs to this interface. */
+const TO_HOST = '(host)';
+
+/** Feeds what the kernel was sent to the engine and compares everything that came out, deliveries included. */
+export function comparePrediction(
+  run: TrafficRun,
+  prediction: Prediction,
+  range: PortRange = () => undefined,
+): TrafficComparison {
+  const kernel: AttributedFrame[] = [
+    ...run.outputs,
+    ...run.delivered.map((d) => ({ input: d.input, iface: TO_HOST, frame: Buffer.concat([ETHERNET_IPV4, d.packet]) })),
+  ].sort((a, b) => a.input - b.input);
+  const predicted: AttributedFrame[] = [];
+  const why: string[] = [];
+  let at = 0;
+  run.packets.forEach((packet, input) => {
+    while ((kernel[at]?.input ?? Number.POSITIVE_INFINITY) < input) at++;
+    const output = kernel[at]?.input === input ? kernel[at] : undefined;
+    const judged = withWish(wishFor(packet.frame, output, range), () => prediction.judge(packet));
+    why.push(judged.why);
+    if (judged.verdict === VERDICT_FORWARD) predicted.push({ input, iface: judged.iface, frame: judged.frame });
+    if (judged.verdict === VERDICT_LOCAL) predicted.push({ input, iface: TO_HOST, frame: judged.frame });
+  });
+  const { agreed, mismatches } = compareOutputs(kernel, predicted);
+  return {
+    agreed,
+    mismatches: mismatches.map((m) => ({ ...m, why: why[m.input] ?? '' })),
+    reasons: prediction.engine.reasons.ranking(),
+  };
+}
+
+const ETHERNET_IPV4 = Buffer.from('0200000000010200000000020800', 'hex');
+
+/**
+ * The random number that makes a search for a free port begin at the port which the kernel took: the search begins at
+ * `first + random % size` (nf_nat_l4proto_unique_tuple), so the number is the distance from the range's first port.
+ */
+function wishFor(sent: Uint8Array, received: AttributedFrame | undefined, range: PortRange): number | undefined {
+  if (received === undefined) return undefined;
+  const before = keyOf(ipPacket(sent));
+  const after = keyOf(ipPacket(received.frame));
+  if (before === undefined || after === undefined) return undefined;
+  const own = before.port;
+  const byClass = own < 512 ? 1 : own < 1024 ? 600 : 1024;
+  const first = range(before.protocol, received.iface) ?? (before.protocol === 1 ? 0 : byClass);
+  return (after.port - first) & 0xffff;
+}
+
+/** Protocol and what source NAT chooses: source port or ICMP id. */
+function keyOf(packet: Uint8Array): { readonly protocol: number; readonly port: number } | undefined {
+  const protocol = packet[9] ?? 0;
+  const l4 = ((packet[0] ?? 0) & 15) * 4;
+  const at = l4 + (protocol === 1 ? 4 : 0);
+  const high = packet[at];
+  const low = packet[at + 1];
+  if (high === undefined || low === undefined || ![1, 6, 17].includes(protocol)) return undefined;
+  return { protocol, port: high * 256 + low };
+}
+
+/** Runs `act` while the engine's random numbers are the one wished for. */
+function withWish<T>(wish: number | undefined, act: () => T): T {
+  const original = Random.prototype.next16;
+  if (wish !== undefined) Random.prototype.next16 = () => wish;
+  try {
+    return act();
+  } finally {
+    Random.prototype.next16 = original;
+  }
+}
+
+/** Holds the engine's counters against `iptables-save -c` text. */
+export function compareEngineCounters(kernel: string, engine: Engine): LineDifference[] {
+  const found: LineDifference[] = [];
+  const positions = new Map<string, number>();
+  let table = '';
+  for (const line of kernel.split('\n')) {
+    if (line.startsWith('*')) table = line.slice(1);
+    const policy = /^:(\S+) [A-Z]+ \[(\d+:\d+)\]/.exec(line);
+    const rule = /^\[(\d+:\d+)\] -A (\S+)/.exec(line);
+    const chain = policy?.[1] ?? rule?.[2] ?? '';
+    if (chain === '') continue;
+    const number = rule === null ? 'policy' : (positions.get(`${table}:${chain}`) ?? 0) + 1;
+    if (typeof number === 'number') positions.set(`${table}:${chain}`, number);
+    const id = engine.counters.id(table, chain, number);
+    const predicted = id === undefined ? undefined : `${engine.counters.packets[id]}:${engine.counters.bytes[id]}`;
+    const counted = policy?.[2] ?? rule?.[1];
+    if (predicted !== counted) found.push({ what: `${table}:${chain}:${number} ${line}`, kernel: counted, predicted });
+  }
+  return found;
+}
