@@ -145,4 +145,52 @@ export const SCENARIOS: readonly Scenario[] = [
     ),
     traffic: inbound([8080, 8081], [5301, 5302]),
   },
+  {
+    name: 'a firewall by state beside masquerading',
+    host: HOME_HOST,
+    rules: `*raw
+:PREROUTING ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A PREROUTING -p udp -m udp --dport 5353 -j CT --notrack
+COMMIT
+*mangle
+:PREROUTING ACCEPT [0:0]
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+-A PREROUTING -i lan -p tcp -m tcp --dport 443 -j MARK --set-xmark 0x1/0xffffffff
+-A FORWARD -m mark --mark 0x1
+COMMIT
+*nat
+${NAT_CHAINS}-A PREROUTING -i wan -p tcp -m multiport --dports 8080,8081 -j DNAT --to-destination 192.168.1.20:80
+-A POSTROUTING -o wan -j MASQUERADE
+COMMIT
+*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:NEW - [0:0]
+-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -p icmp -m icmp --icmp-type 8 -j ACCEPT
+-A FORWARD -m conntrack --ctstate INVALID -j DROP
+-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -m conntrack --ctstate NEW -j NEW
+-A FORWARD -m conntrack --ctstate UNTRACKED -j ACCEPT
+-A NEW -i wan -m conntrack --ctstate DNAT -j ACCEPT
+-A NEW -i wan -j RETURN
+-A NEW -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -j DROP
+-A NEW -j ACCEPT
+COMMIT
+`,
+    traffic: {
+      clients: [...machines('lan', '192.168.1', 10, 4), ...machines('wan', '198.51.100', 10, 3)],
+      targets: [
+        { from: ['lan'], address: '198.51.100.10', tcp: [80, 443], udp: [53, 5353], ping: true, protocols: [50] },
+        { from: ['lan', 'wan'], address: '203.0.113.5', tcp: [22, 8080, 8081], udp: [53], ping: true },
+        { from: ['wan'], address: '192.168.1.20', tcp: [80], udp: [5353] },
+      ],
+      sourcePorts: [4000, 4001, 4002, 300],
+    },
+  },
 ];
