@@ -69,6 +69,30 @@ async function loadZstd(file: string): Promise<typeof import('@cloudpss/zstd/nap
   }
 }
 
+/** Writes to a stream and waits until it is taken; also when the stream fails, whose zlib then never says so. */
+export function writeTo(stream: Transform, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      stream.off('close', done);
+      resolve();
+    };
+    stream.once('close', done);
+    stream.write(chunk, done);
+  });
+}
+
+/** Ends a stream and waits until everything came out of it, or it failed. */
+export function endOf(stream: Transform): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.closed) {
+      resolve();
+      return;
+    }
+    stream.once('close', () => resolve());
+    stream.end();
+  });
+}
+
 /** A source some bytes of which were taken already. */
 class PrefixedSource implements ByteSource {
   private taken = 0;
@@ -164,7 +188,7 @@ class DecompressedSource implements ByteSource {
     this.ahead = this.readChunk();
     this.ahead.catch(() => {});
     this.frames?.push(chunk);
-    await new Promise<void>((resolve) => this.stream.write(chunk, () => resolve()));
+    await writeTo(this.stream, chunk);
     await this.flowing();
   }
 
@@ -180,10 +204,7 @@ class DecompressedSource implements ByteSource {
 
   private async finish(): Promise<void> {
     await this.flowing();
-    await new Promise<void>((resolve) => {
-      this.stream.once('close', resolve);
-      this.stream.end();
-    });
+    await endOf(this.stream);
     this.ended = true;
     if (this.error !== undefined && errorCode(this.error) !== 'Z_BUF_ERROR') throw this.damaged();
     if (this.error !== undefined || this.frames?.atFrameEnd === false) {

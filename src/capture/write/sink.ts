@@ -4,7 +4,7 @@ import { type FileHandle, open, realpath, rename, stat } from 'node:fs/promises'
 import type { Transform } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NatreplayError } from '../../errors.js';
-import { compressionOfPath, createCompressor } from '../compression.js';
+import { compressionOfPath, createCompressor, endOf, writeTo } from '../compression.js';
 import { errorCode, errorText } from '../source.js';
 
 export interface ByteSink {
@@ -225,7 +225,7 @@ class CompressedSink implements ByteSink {
 
   async write(pieces: readonly Uint8Array[]): Promise<void> {
     for (const piece of pieces) {
-      await new Promise<void>((resolve) => this.stream.write(piece, () => resolve()));
+      await writeTo(this.stream, piece);
       await this.passOn();
     }
   }
@@ -236,10 +236,7 @@ class CompressedSink implements ByteSink {
   }
 
   private async end(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.stream.once('close', resolve);
-      this.stream.end();
-    });
+    await endOf(this.stream);
     await this.passOn();
   }
 
