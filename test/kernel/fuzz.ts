@@ -1,11 +1,12 @@
 /**
  * Random traffic through kernel and engine for as many seeds as one likes; exit status 1 when anything differs:
  *
- *   npx tsx test/kernel/fuzz.ts --seeds 20 --packets 1000 [--first 1] [--scenario NAME] [--backend nft] [--odd 0.1] [--errors 0.1]
+ *   npx tsx test/kernel/fuzz.ts --seeds 20 --packets 1000 [--first 1] [--scenario NAME] [--backend nft] [--odd 0.1] [--errors 0.1] [--without GRE]
  */
 import { parseArgs } from 'node:util';
 import { runScenario } from './mismatches.js';
 import { SCENARIOS } from './scenarios.js';
+import { ALL_ODDITIES } from './traffic.js';
 
 const { values } = parseArgs({
   options: {
@@ -16,10 +17,12 @@ const { values } = parseArgs({
     backend: { type: 'string', default: 'legacy' },
     odd: { type: 'string', default: '0.05' },
     errors: { type: 'string', default: '0.04' },
+    without: { type: 'string', multiple: true, default: [] },
   },
 });
 const first = Number(values.first);
-const change = { odd: Number(values.odd), errors: Number(values.errors) };
+const oddities = ALL_ODDITIES.filter((oddity) => !values.without.includes(oddity));
+const change = { odd: Number(values.odd), errors: Number(values.errors), oddities };
 let packets = 0;
 let failed = 0;
 for (const scenario of SCENARIOS.filter((s) => s.name.includes(values.scenario))) {

@@ -1,8 +1,9 @@
 /** One run of a scenario through kernel and engine, and what differs, in words. */
 import { describeMismatch, ipPacket } from '../../src/verify/compare.js';
 import { type Backend, Gateway } from '../../src/verify/gateway.js';
+import { compareConntrack, compareCounters } from '../../src/verify/listings.js';
 import { say } from './packets.js';
-import { compareEngineCounters, comparePrediction, Prediction } from './prediction.js';
+import { comparePrediction, connectionsText, countersText, Prediction } from './prediction.js';
 import type { Scenario } from './scenarios.js';
 import { runTraffic, type TrafficPlan, type TrafficRun } from './traffic.js';
 
@@ -26,10 +27,13 @@ export async function runScenario(
     const run = await runTraffic(gateway, { ...traffic, ...change }, seed, count);
     const prediction = new Prediction(host, rules);
     const { agreed, mismatches, reasons } = comparePrediction(run, prediction, firstPort);
-    const counters = compareEngineCounters(await gateway.counters(), prediction.engine);
+    const listings = [
+      ...compareCounters(await gateway.counters(), countersText(prediction)),
+      ...compareConntrack(await gateway.conntrack(), connectionsText(prediction)),
+    ];
     const differing = [
       ...mismatches.map((m) => `${describeMismatch(m)} [${inputText(run, m.input)}] ${m.why}`),
-      ...counters.map((c) => `${c.what}: kernel ${c.kernel}, predicted ${c.predicted}`),
+      ...listings.map((l) => `${l.what}: kernel ${l.kernel}, predicted ${l.predicted}`),
     ];
     return { agreed, differing, reasons };
   } finally {

@@ -12,9 +12,11 @@ import { Random } from '../../src/netfilter/random.js';
 import { ResultColumns, VERDICT_FORWARD, VERDICT_LOCAL } from '../../src/netfilter/results.js';
 import { PacketColumns } from '../../src/packet/columns.js';
 import { parseSlab } from '../../src/packet/parse.js';
+import { connectionEntries } from '../../src/pipeline/connections.js';
+import { conntrackText } from '../../src/report/conntrack.js';
 import { parseRules } from '../../src/rules/index.js';
+import { printRules } from '../../src/rules/print.js';
 import { type AttributedFrame, compareOutputs, ipPacket, type Mismatch } from '../../src/verify/compare.js';
-import type { LineDifference } from '../../src/verify/listings.js';
 import type { SentPacket, TrafficRun } from './traffic.js';
 
 /** First port of the range a random choice is made from; undefined: the class of the own port (B2). */
@@ -143,23 +145,21 @@ function withWish<T>(wish: number | undefined, act: () => T): T {
   }
 }
 
-/** Holds the engine's counters against `iptables-save -c` text. */
-export function compareEngineCounters(kernel: string, engine: Engine): LineDifference[] {
-  const found: LineDifference[] = [];
-  const positions = new Map<string, number>();
-  let table = '';
-  for (const line of kernel.split('\n')) {
-    if (line.startsWith('*')) table = line.slice(1);
-    const policy = /^:(\S+) [A-Z]+ \[(\d+:\d+)\]/.exec(line);
-    const rule = /^\[(\d+:\d+)\] -A (\S+)/.exec(line);
-    const chain = policy?.[1] ?? rule?.[2] ?? '';
-    if (chain === '') continue;
-    const number = rule === null ? 'policy' : (positions.get(`${table}:${chain}`) ?? 0) + 1;
-    if (typeof number === 'number') positions.set(`${table}:${chain}`, number);
-    const id = engine.counters.id(table, chain, number);
-    const predicted = id === undefined ? undefined : `${engine.counters.packets[id]}:${engine.counters.bytes[id]}`;
-    const counted = policy?.[2] ?? rule?.[1];
-    if (predicted !== counted) found.push({ what: `${table}:${chain}:${number} ${line}`, kernel: counted, predicted });
-  }
-  return found;
+/** What natreplay writes for `--counters`. */
+export function countersText({ engine }: Prediction): string {
+  engine.flushCounters();
+  const { counters, ruleset } = engine;
+  if (ruleset === undefined) return '';
+  return printRules(ruleset, {
+    counters: true,
+    countersOf: (table, chain, rule) => {
+      const id = counters.id(table, chain, rule) ?? -1;
+      return { packets: counters.packets[id] ?? 0, bytes: counters.bytes[id] ?? 0 };
+    },
+  });
+}
+
+/** What natreplay writes for `--conntrack`. */
+export function connectionsText({ engine }: Prediction): string {
+  return conntrackText(connectionEntries(engine));
 }
