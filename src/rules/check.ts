@@ -100,7 +100,7 @@ function checkUse(use: Use, rule: Rule, hooks: readonly BuiltinChain[], ruleset:
       file: ruleset.file,
       line: rule.line,
       column: 1,
-      advice: `it works in ${allowed.join(' and ')}`,
+      advice: `it works in ${allowed.join(', ')}`,
     },
   );
 }

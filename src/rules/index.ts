@@ -5,5 +5,5 @@ export { MATCHES, TARGETS } from './extensions/index.js';
 export { type ListOptions, listChains, scale } from './list.js';
 export { familyOf, type ParseOptions, parseRules } from './parse.js';
 export { type CountersOf, ownCounters, type PrintOptions, printRule, printRules } from './print.js';
-export { chainsInOrder, isBuiltin, TABLE_CHAINS, TABLE_NAMES } from './tables.js';
+export { chainsInOrder, isBuiltin, isTableName, TABLE_CHAINS, TABLE_NAMES } from './tables.js';
 export type * from './types.js';

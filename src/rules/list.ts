@@ -73,9 +73,9 @@ function describeChain(chain: Chain, table: TableName, references: number, layou
 
 function header({ verbose, exact, lineNumbers }: Layout): string {
   let text = lineNumbers ? 'num  ' : '';
-  if (verbose) text += exact ? '    pkts    bytes ' : ' pkts bytes ';
+  if (verbose) text += exact ? '    pkts      bytes ' : ' pkts bytes ';
   text += `${'target'.padEnd(9)}  prot opt`;
-  if (verbose) text += ` ${'in'.padEnd(6)} ${'out'.padEnd(6)}`;
+  if (verbose) text += ` ${'in'.padEnd(6)} ${'out'.padEnd(6)} `;
   return `${text} ${'source'.padEnd(19)}  ${'destination'.padEnd(19)} `;
 }
 

@@ -24,7 +24,7 @@ export function editDistance(a: string, b: string): number {
 
 /** The candidate nearest to `word`, if it is near enough to be a slip of the finger (a third of its letters at most). */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
-  if (word.length > 64) return undefined;
+  if (word.length === 0 || word.length > 64) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
   const lower = word.toLowerCase();

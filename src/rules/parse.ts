@@ -22,6 +22,9 @@ export interface ParseOptions {
 /** Chain names are shorter than this (XT_EXTENSION_MAXNAMELEN). */
 const MAX_CHAIN_NAME = 28;
 
+/** Rules that one line may stand for: lists of addresses multiply. */
+const MAX_PAIRS = 4096;
+
 /** Reads the text of iptables-save (or -save -c); throws NatreplayError with line and column. */
 export function parseRules(text: string, options: ParseOptions): Ruleset {
   return new RulesReader(options).read(text);
@@ -45,7 +48,9 @@ interface DraftChain {
   packets: number;
   bytes: number;
   line: number;
-  readonly rules: DraftRule[];
+  rules: DraftRule[];
+  /** What was put before all others (`-I`), last first: joined in one go, so that many of them cost no more than `-A`. */
+  inFront: DraftRule[];
 }
 
 interface DraftTable {
@@ -209,6 +214,7 @@ class RulesReader {
     const chain = this.chainOf(name, table, line);
     const position = command === '-I' && /^[0-9]+$/.test(words[0]?.text ?? '') ? words.shift() : undefined;
     const at = command === '-A' ? undefined : Number(position?.text ?? '1') - 1;
+    if (at !== undefined && at !== 0) joinFront(chain);
     if (at !== undefined && (at < 0 || at > chain.rules.length)) {
       const what = `there is no place ${at + 1} in chain ${name.text}`;
       this.fail(
@@ -231,8 +237,14 @@ class RulesReader {
     };
     const parsed = parseRule(words, environment);
     if (parsed.otherFamily) return;
+    const pairs = (parsed.fixed.sources?.length ?? 1) * (parsed.fixed.destinations?.length ?? 1);
+    if (pairs > MAX_PAIRS) {
+      const what = `${pairs} pairs of source and destination in one rule (${MAX_PAIRS} is the most)`;
+      this.fail('RULES_TOO_MANY_ADDRESSES', what, line, name.column, 'split it into several rules');
+    }
     for (const draft of draftRules(parsed, counters, name.text, table.name, line)) {
       if (at === undefined) chain.rules.push(draft);
+      else if (at === 0) chain.inFront.push(draft);
       else chain.rules.splice(at, 0, draft);
     }
   }
@@ -296,7 +308,13 @@ function excerpt(text: string): string {
 }
 
 function draftChain(name: string, policy: Policy | undefined, line: number): DraftChain {
-  return { name, policy, packets: 0, bytes: 0, line, rules: [] };
+  return { name, policy, packets: 0, bytes: 0, line, rules: [], inFront: [] };
+}
+
+function joinFront(chain: DraftChain): void {
+  if (chain.inFront.length === 0) return;
+  chain.rules = [...chain.inFront.reverse(), ...chain.rules];
+  chain.inFront = [];
 }
 
 function readCounters(text: string): Counters | undefined {
@@ -342,7 +360,9 @@ function build(drafts: ReadonlyMap<TableName, DraftTable>, options: ParseOptions
   const skipped: SkippedRule[] = [];
   for (const draft of drafts.values()) {
     const chains = new Map<string, Chain>();
-    for (const [name, { policy, packets, bytes, line, rules }] of draft.chains) {
+    for (const [name, draftOf] of draft.chains) {
+      joinFront(draftOf);
+      const { policy, packets, bytes, line, rules } = draftOf;
       const numbered = rules.map(({ parsed, missing }, i) => {
         const rule: Rule = { ...parsed, number: i + 1 };
         if (missing !== undefined) skipped.push({ rule, missing });

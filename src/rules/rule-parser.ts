@@ -19,8 +19,9 @@ import {
   parseProtocol,
 } from './fixed-part.js';
 import { didYouMean } from './nearest.js';
-import { isBuiltin, TABLE_CHAINS } from './tables.js';
+import { isBuiltin } from './tables.js';
 import type { MatchUse, TableName, TargetUse } from './types.js';
+import { protocolName } from './values/protocols.js';
 
 export interface RuleEnvironment {
   readonly file: string;
@@ -158,11 +159,21 @@ class RuleParser {
       this.negation = undefined;
       return;
     }
-    const negated = this.negation !== undefined;
+    const negated = this.negation !== undefined || this.oldNegation(found, attached);
     this.negation = undefined;
     const values = attached === undefined ? [] : [attached];
     if ('letter' in found) this.fixedOption(found.letter, word, negated, values);
     else this.extensionOption(found, word, negated, values);
+  }
+
+  /** `-s ! 10.0.0.0/8`, the order of before iptables 1.4.3, which old files still have. */
+  private oldNegation(found: Found, attached: Token | undefined): boolean {
+    const negatable = 'letter' in found ? NEGATABLE.has(found.letter) : found.spec.negatable && found.spec.args > 0;
+    const word = this.words[this.at];
+    if (!negatable || attached !== undefined || word === undefined || word.quoted || word.text !== '!') return false;
+    if ('letter' in found && found.letter === '-f') return false;
+    this.at++;
+    return true;
   }
 
   private next(): Token {
@@ -215,6 +226,7 @@ class RuleParser {
     const extension = MATCHES.get(name);
     const token = this.words[this.at - 1];
     if (extension === undefined || token === undefined) return undefined;
+    if (!extension.families.includes(this.environment.family)) return undefined;
     const use: Pending = { extension, options: [], token };
     const found = optionsOf(use, test)[0];
     if (found === undefined) return undefined;
@@ -363,29 +375,28 @@ class RuleParser {
       return;
     }
     if (OTHER_TARGETS.includes(name)) throw new UnsupportedError(`target ${name}`, word);
-    this.unknownChain(name, word);
+    this.unknownChain(name, word, [...VERDICTS, ...TARGETS.keys(), ...OTHER_TARGETS]);
   }
 
   private goto(word: Token): void {
     const { chains, table } = this.environment;
-    if (!chains.has(word.text)) this.unknownChain(word.text, word);
+    if (!chains.has(word.text)) this.unknownChain(word.text, word, []);
     if (isBuiltin(table, word.text)) {
       this.fail('RULES_JUMP_TO_BUILTIN', `${word.text} is a built-in chain, which no rule may go to`, word);
     }
     this.verdict = { kind: 'goto', chain: word.text };
   }
 
-  private unknownChain(name: string, word: Token): never {
+  private unknownChain(name: string, word: Token, targets: readonly string[]): never {
     const { chains, table } = this.environment;
+    const nor = targets.length > 0 ? ' (nor is it a target)' : '';
     const userChains = [...chains.keys()].filter((chain) => !isBuiltin(table, chain));
-    const candidates = [...userChains, ...VERDICTS, ...TARGETS.keys(), ...OTHER_TARGETS];
-    const advice = didYouMean(name, candidates, `declare it in the ${table} table with ":${name} - [0:0]"`);
-    this.fail(
-      'RULES_UNKNOWN_TARGET',
-      `jump to a chain that is not there: "${name}" (nor is it a target)`,
-      word,
-      advice,
+    const advice = didYouMean(
+      name,
+      [...userChains, ...targets],
+      `declare it in the ${table} table with ":${name} - [0:0]"`,
     );
+    this.fail('RULES_UNKNOWN_TARGET', `jump to a chain that is not there: "${name}"${nor}`, word, advice);
   }
 
   private wrongFamily(what: string, word: Token): never {
@@ -440,13 +451,9 @@ class RuleParser {
     if (protocols === undefined) return;
     const { protocol } = this.fixed;
     if (protocol !== undefined && !protocol.negated && protocols.includes(protocol.number)) return;
-    const wanted = protocols.map((number) => `-p ${PROTOCOL_MATCHES.get(number) ?? number}`).join(' or ');
-    this.fail(
-      'RULES_WRONG_PROTOCOL',
-      `${extension.kind} ${extension.name} needs ${wanted}`,
-      token,
-      `add ${wanted} to the rule`,
-    );
+    const names = protocols.map((number) => `-p ${protocolName(number)}`).join(', ');
+    const what = `${extension.kind} ${extension.name} needs ${protocols.length > 1 ? 'one of ' : ''}${names}`;
+    this.fail('RULES_WRONG_PROTOCOL', what, token, 'name the protocol in the rule');
   }
 
   private checkTable({ extension, token }: Pending): void {
@@ -454,12 +461,7 @@ class RuleParser {
     if (extension.tables === undefined || extension.tables.includes(table)) return;
     const tables = extension.tables.join(' or ');
     const what = `${extension.kind} ${extension.name} is not allowed in table ${table}`;
-    this.fail(
-      'RULES_WRONG_TABLE',
-      what,
-      token,
-      `it works in table ${tables} (${TABLE_CHAINS[extension.tables[0] ?? table].join(', ')})`,
-    );
+    this.fail('RULES_WRONG_TABLE', what, token, `it works in table ${tables}`);
   }
 
   private fail(code: string, what: string, token: Token | undefined, advice?: string): never {
@@ -507,7 +509,7 @@ function sameOption(found: readonly Found[]): boolean {
 function strayAdvice(word: Token, before: Token | undefined): string | undefined {
   if (before?.text === '!') return undefined;
   if (/[,:]$/.test(before?.text ?? '') || word.text.startsWith(',')) return 'lists are written without blanks';
-  return 'a value with blanks must be quoted, and "!" stands before the option (! -s, not -s !)';
+  return 'a value with blanks must be quoted';
 }
 
 function againAdvice(kind: 'match' | 'target', name: string): string | undefined {

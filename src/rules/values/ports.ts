@@ -14,7 +14,7 @@ export interface PortRange {
 export function parsePort(text: string, token: Token, context: ParseContext): number {
   const port = parseUnsigned(text, 65535) ?? servicePort(text);
   if (port !== undefined) return port;
-  const number = /^[0-9]+$/.test(text);
+  const number = /^[1-9][0-9]*$/.test(text);
   return context.fail(
     'RULES_BAD_PORT',
     number ? `port ${text} is not between 0 and 65535` : `"${text}" is neither a port number nor a known service`,
