@@ -14,7 +14,11 @@ const reason = requirement.skip ? requirement.reason : `compares with 1.8.9, her
 const namespace = `natreplay-rules-${process.pid}`;
 
 function inNamespace(command: string, args: readonly string[], input = ''): string {
-  return execFileSync('ip', ['netns', 'exec', namespace, command, ...args], { encoding: 'utf8', input });
+  return execFileSync('ip', ['netns', 'exec', namespace, command, ...args], {
+    encoding: 'utf8',
+    input,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
 }
 
 /** Every recorded rule that iptables takes (less those of which legacy and nft list different things), of one family and table, with counters that need every unit. */
