@@ -114,7 +114,7 @@ export function walkPcap(slab: Slab, from: number, to: number, header: PcapHeade
 /**
  * Takes up records from `from` on, a batch at the most, and stops before one that is not whole or claims too much.
  *
- * Hot: about 15 ns for a record of 64 bytes in shared memory; nothing is allocated.
+ * Hot: 12 to 20 ns for a record with a frame of 64 bytes; nothing is allocated.
  */
 function walkBatch(slab: Slab, from: number, to: number, header: PcapHeader, bound: number): number {
   const view = slab.view;

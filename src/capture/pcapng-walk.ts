@@ -125,7 +125,7 @@ export class PcapngWalker {
    * Takes up enhanced packet blocks from `from` on, a batch at the most, and stops before anything else: another block, one that is not
    * whole, or one that is odd in any way, which the general walk then looks at.
    *
-   * Hot: about 20 ns for a block with a frame of 64 bytes; nothing is allocated.
+   * Hot: 30 to 40 ns for a block with a frame of 64 bytes, half of it for filling the columns; nothing is allocated.
    */
   private enhancedPackets(slab: Slab, from: number, to: number, littleEndian: boolean): number {
     const view = slab.view;
@@ -133,43 +133,59 @@ export class PcapngWalker {
     const { start, end, frame, capturedLength, wireLength, source, direction, seconds, nanoseconds } = columns;
     const limit = Math.min(columns.count + BATCH, columns.capacity);
     const last = to - PACKET_MINIMUM;
+    const maximumBlock = this.maximumBlock;
     let i = columns.count;
     let at = from;
     let id = 0;
     let clock = this.clocks[0];
-    while (at <= last && i < limit && view.getUint32(at, littleEndian) === BLOCK_ENHANCED) {
-      const length = view.getUint32(at + 4, littleEndian);
+    // The second of the record before, and the timestamp it began with.
+    let second = 0;
+    let secondHigh = -1;
+    let secondLow = 0;
+    let secondUnits = 0;
+    // Lengths are read as signed numbers: what is 2 GiB or more is negative, and odd enough for the general walk.
+    while (at <= last && i < limit && view.getInt32(at, littleEndian) === BLOCK_ENHANCED) {
+      const length = view.getInt32(at + 4, littleEndian);
+      if (length < PACKET_MINIMUM || length > maximumBlock || (length & 3) !== 0) break;
       const next = at + length;
-      if (next > to || length < PACKET_MINIMUM || (length & 3) !== 0) break;
-      if (length > this.maximumBlock || view.getUint32(next - 4, littleEndian) !== length) break;
-      const interfaceId = view.getUint32(at + PACKET_INTERFACE, littleEndian);
+      if (next > to || view.getInt32(next - 4, littleEndian) !== length) break;
+      const interfaceId = view.getInt32(at + PACKET_INTERFACE, littleEndian);
       if (interfaceId !== id) {
         id = interfaceId;
         clock = this.clocks[id];
       }
       if (clock === undefined) break;
       const perSecond = clock.perSecond;
-      const captured = view.getUint32(at + PACKET_CAPTURED, littleEndian);
-      if (perSecond === 0 || captured > length - PACKET_MINIMUM || captured > clock.maximumFrame) break;
+      const captured = view.getInt32(at + PACKET_CAPTURED, littleEndian);
+      const wire = view.getInt32(at + PACKET_ON_WIRE, littleEndian);
+      if (captured < 0 || captured > length - PACKET_MINIMUM || captured > clock.maximumFrame) break;
+      if (perSecond === 0 || wire < 0) break;
       const high = view.getUint32(at + PACKET_TIME_HIGH, littleEndian);
       const low = view.getUint32(at + PACKET_TIME_LOW, littleEndian);
-      // The quotient of doubles is off by one at the most; the remainder, taken modulo 2^32, tells.
-      let second = Math.floor((high * TWO_32 + low) / perSecond);
-      let rest = (low - Math.imul(second, perSecond)) | 0;
-      if (rest < 0) {
-        second--;
-        rest += perSecond;
-      } else if (rest >= perSecond) {
-        second++;
-        rest -= perSecond;
+      // Most packets are of the same second as the one before: then there is nothing to divide.
+      let rest = low - secondLow;
+      if (high !== secondHigh || rest < 0 || rest >= perSecond || perSecond !== secondUnits) {
+        // The quotient of doubles is off by one at the most; the remainder, taken modulo 2^32, tells.
+        second = Math.floor((high * TWO_32 + low) / perSecond);
+        rest = (low - Math.imul(second, perSecond)) | 0;
+        if (rest < 0) {
+          second--;
+          rest += perSecond;
+        } else if (rest >= perSecond) {
+          second++;
+          rest -= perSecond;
+        }
+        secondHigh = high;
+        secondLow = low - rest;
+        secondUnits = perSecond;
       }
       seconds[i] = second + clock.offset;
-      nanoseconds[i] = rest * clock.nanosecondsPerUnit;
+      nanoseconds[i] = Math.imul(rest, clock.nanosecondsPerUnit);
       start[i] = at;
       end[i] = next;
       frame[i] = at + PACKET_FRAME;
       capturedLength[i] = captured;
-      wireLength[i] = Math.min(view.getUint32(at + PACKET_ON_WIRE, littleEndian), MAX_INT32);
+      wireLength[i] = wire;
       source[i] = clock.source;
       const optionsAt = at + PACKET_FRAME + ((captured + 3) & ~3);
       direction[i] = optionsAt + 8 < next ? directionOf(view, optionsAt, next - 4, littleEndian) : DIRECTION_UNKNOWN;
