@@ -12,6 +12,7 @@ import {
 import type { Slab } from '../slab.js';
 import { type CaptureInterface, type ExtraRecord, NOT_WRITTEN } from '../types.js';
 import { RecordBatch } from './batch.js';
+import { copyBytes } from './copy.js';
 import type { Encoder } from './encoder.js';
 import type { Segments } from './segments.js';
 
@@ -136,7 +137,7 @@ export class PcapConvertEncoder implements Encoder {
           length,
           wireLength[i] as number,
         );
-        batch.bytes.set(slab.bytes.subarray(from, from + length), at + PCAP_RECORD_HEADER);
+        copyBytes(slab.bytes, from, from + length, batch.bytes, at + PCAP_RECORD_HEADER);
         this.records++;
       }
       for (; nextExtra < extras.length; nextExtra++) {

@@ -18,6 +18,7 @@ import {
 import type { Slab } from '../slab.js';
 import { type CaptureInterface, type ExtraRecord, NOT_WRITTEN, type OutputInterface } from '../types.js';
 import { RecordBatch } from './batch.js';
+import { copyBytes } from './copy.js';
 import type { Encoder } from './encoder.js';
 import type { Segments } from './segments.js';
 
@@ -26,6 +27,8 @@ const TWO_32 = 4_294_967_296;
 interface Interface {
   readonly number: number;
   readonly tsresol: number;
+  readonly unitsPerSecond: number;
+  readonly nanosecondsPerUnit: number;
 }
 
 export class PcapngConvertEncoder implements Encoder {
@@ -75,7 +78,12 @@ export class PcapngConvertEncoder implements Encoder {
     const name = this.outputs[to]?.name ?? source.name ?? source.assignedName;
     batch.flush();
     segments.insert(buildInterface({ name, linkType, snaplen, tsresol, tsoffset: 0n }, true));
-    const added = { number: this.written++, tsresol };
+    const added = {
+      number: this.written++,
+      tsresol,
+      unitsPerSecond: 10 ** tsresol,
+      nanosecondsPerUnit: 10 ** (9 - tsresol),
+    };
     let known = this.interfaces[from];
     if (known === undefined) this.interfaces[from] = known = [];
     known[to] = added;
@@ -115,22 +123,22 @@ function putRecord(batch: RecordBatch, slab: Slab, i: number, as: Interface): vo
   view.setUint32(at, BLOCK_ENHANCED, true);
   view.setUint32(at + 4, length, true);
   view.setUint32(at + PACKET_INTERFACE, as.number, true);
-  putTime(view, at, seconds[i] as number, nanoseconds[i] as number, as.tsresol);
+  putTime(view, at, seconds[i] as number, nanoseconds[i] as number, as);
   view.setUint32(at + PACKET_CAPTURED, captured, true);
   view.setUint32(at + PACKET_ON_WIRE, wireLength[i] as number, true);
-  bytes.set(slab.bytes.subarray(from, from + captured), at + PACKET_FRAME);
+  copyBytes(slab.bytes, from, from + captured, bytes, at + PACKET_FRAME);
   view.setUint32(at + length - 4, length, true);
 }
 
-function putTime(view: DataView, at: number, seconds: number, nanoseconds: number, tsresol: number): void {
+function putTime(view: DataView, at: number, seconds: number, nanoseconds: number, as: Interface): void {
   if (seconds < 0 || seconds > 0xffffffff) {
-    const time = encodeTime(seconds, nanoseconds, tsresol, 0n);
+    const time = encodeTime(seconds, nanoseconds, as.tsresol, 0n);
     view.setUint32(at + PACKET_TIME_HIGH, Number(time >> 32n), true);
     view.setUint32(at + PACKET_TIME_LOW, Number(time & 0xffffffffn), true);
     return;
   }
-  const perSecond = 10 ** tsresol;
-  const fraction = Math.floor(nanoseconds / 10 ** (9 - tsresol));
+  const perSecond = as.unitsPerSecond;
+  const fraction = Math.floor(nanoseconds / as.nanosecondsPerUnit);
   // The low word is exact modulo 2^32; the double, which may be off in its last bits, then gives the high word.
   const low = (Math.imul(seconds, perSecond) + fraction) >>> 0;
   view.setUint32(at + PACKET_TIME_HIGH, Math.round((seconds * perSecond + fraction - low) / TWO_32), true);

@@ -3,11 +3,10 @@
  * straight from the slab; short ones, as many drops make them, are first copied side by side, because thousands of
  * small buffers cost more than moving their bytes.
  */
+import { copyBytes } from './copy.js';
 
 /** A run at least this long is written from where it lies. */
 const LONG_RUN = 16_384;
-/** A run up to this long is copied by a loop: the call of `set` costs more. */
-const TINY_RUN = 48;
 
 /** Memory for the short runs of a slab, shared by all the files that one slab is written to. */
 export class Arena {
@@ -73,7 +72,7 @@ export class Segments {
       const to = runs[i + 1] as number;
       const length = to - from;
       if (from >= 0 && length < LONG_RUN && !alone && arena.used + length <= arena.bytes.length) {
-        copy(bytes, from, to, arena.bytes, arena.used);
+        copyBytes(bytes, from, to, arena.bytes, arena.used);
         arena.used += length;
         continue;
       }
@@ -84,12 +83,4 @@ export class Segments {
     if (arena.used > gatheredFrom) pieces.push(arena.bytes.subarray(gatheredFrom, arena.used));
     return pieces;
   }
-}
-
-function copy(source: Uint8Array, from: number, to: number, target: Uint8Array, at: number): void {
-  if (to - from > TINY_RUN) {
-    target.set(source.subarray(from, to), at);
-    return;
-  }
-  for (let i = from, o = at; i < to; i++, o++) target[o] = source[i] as number;
 }
