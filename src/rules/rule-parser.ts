@@ -189,8 +189,8 @@ class RuleParser {
 
   /** Which option a word is; undefined for one of an extension that is not supported (when skipping). */
   private resolve(name: string, word: Token): Found | undefined {
-    const exact = this.lookUp((candidate) => candidate === name);
-    if (exact.length > 0) return exact[0];
+    const exact = this.lookUpExact(name);
+    if (exact !== undefined) return exact;
     const loaded = this.loadProtocolMatch((candidate) => candidate === name);
     if (loaded !== undefined) return loaded;
     // What follows an extension that is not known may be options of that one.
@@ -207,10 +207,21 @@ class RuleParser {
     return this.unknownOption(name, word);
   }
 
+  /** The option of that very name: this is where nearly every word ends up. */
+  private lookUpExact(name: string): Found | undefined {
+    const letter = FIXED_LETTERS.has(name) ? name : FIXED_OPTIONS.get(name);
+    if (letter !== undefined) return { letter };
+    for (let i = this.uses.length - 1; i >= 0; i--) {
+      const use = this.uses[i];
+      const spec = use?.extension.options.find((candidate) => candidate.names.includes(name));
+      if (use !== undefined && spec !== undefined) return { use, spec, name };
+    }
+    return undefined;
+  }
+
   /** Options whose name passes, those of the extension named last first, the fixed ones before all. */
   private lookUp(test: (name: string) => boolean): Found[] {
     const found: Found[] = [];
-    for (const letter of FIXED_LETTERS) if (test(letter)) found.push({ letter });
     for (const [name, letter] of FIXED_OPTIONS) if (test(name)) found.push({ letter });
     for (let i = this.uses.length - 1; i >= 0; i--) {
       const use = this.uses[i];
