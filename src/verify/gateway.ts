@@ -8,8 +8,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { NatreplayError } from '../errors.js';
-import type { HostFile } from '../host/hostschema.js';
-import { firstLines, hasCommand, run, runChecked } from './commands.js';
+import { Collector, FLUSH } from './collector.js';
+import { hasCommand, runChecked } from './commands.js';
 import {
   ETHERTYPE_IPV4,
   ETHERTYPE_IPV6,
@@ -21,43 +21,15 @@ import {
   markerRecord,
   readCooked,
   readLogged,
-  type Seen,
 } from './frames.js';
+import { furnish, loadRules } from './furnish.js';
 import { Injector } from './injector.js';
-import {
-  addressBatch,
-  earlySysctls,
-  type GatewayInterface,
-  gatewayNft,
-  hostSysctls,
-  type Layout,
-  LOG_BATCH,
-  LOG_GROUP,
-  offloadScript,
-  planLayout,
-  routeBatch,
-  SPLIT,
-  wireNames,
-  wiresBatch,
-  wiresNft,
-} from './layout.js';
+import { type GatewayInterface, type Layout, LOG_BATCH, LOG_GROUP, planLayout, SPLIT } from './layout.js';
 import { Namespaces } from './namespaces.js';
+import type { Backend, GatewayOptions } from './options.js';
 import { Tap } from './tap.js';
 
-export type Backend = 'legacy' | 'nft';
-
-export interface GatewayOptions {
-  readonly host: HostFile;
-  /** iptables-save text. */
-  readonly rules: string;
-  /** ip6tables-save text. */
-  readonly rules6?: string | undefined;
-  readonly backend: Backend;
-  /** MTU of every interface instead of the host file's; 65535 for captures of offloading hosts. */
-  readonly mtu?: number | undefined;
-  /** IPv6 on. Default: when there are IPv6 rules or the host file has a global IPv6 address. */
-  readonly ipv6?: boolean | undefined;
-}
+export type { Backend, GatewayOptions };
 
 /** A packet to send: an Ethernet frame (its addresses do not matter) and the interface it arrives at. */
 export interface KernelPacket {
@@ -97,9 +69,6 @@ const JUMBO_MTU = 9216;
 /** Slots of the ring (TPACKET_V2): two windows, with markers, flushes and fragments. */
 const RING_SLOTS = 4 * WINDOW_PACKETS + 2 * LOG_BATCH;
 const JUMBO_RING_SLOTS = 4 * JUMBO_WINDOW_PACKETS + 2 * LOG_BATCH;
-/** Markers of this number only flush the log group. */
-const FLUSH = 0xffff_ffff_ffff;
-const MARKER_TIMEOUT_MS = 10_000;
 
 const ALWAYS_NEEDED = ['ip', 'nft', 'ethtool', 'tcpreplay', 'tcpdump', 'taskset', 'conntrack'];
 
@@ -303,120 +272,11 @@ function ringArguments(layout: Layout): string[] {
   return ['-s', String(snaplen), '-B', String(Math.max(4096, Math.ceil((slots * slot) / 1024)))];
 }
 
-type SeenPacket = Extract<Seen, { kind: 'packet' }>;
-
-/** Gathers what a tap sees and gives each packet the number of the next marker. */
-class Collector {
-  #found: { input: number; seen: SeenPacket }[] = [];
-  /** Markers seen so far: the number of the packet that what comes next belongs to. */
-  #markers = 0;
-  #waiting: { count: number; resolve(): void; reject(error: Error): void } | undefined;
-  #error: Error | undefined;
-
-  /** `where` names the tap in errors. */
-  constructor(readonly where: string) {}
-
-  add(seen: Seen | undefined): void {
-    if (seen === undefined) {
-      this.fail(lost(this.where, 'a record that cannot be read'));
-      return;
-    }
-    if (seen.kind === 'packet') {
-      this.#found.push({ input: this.#markers, seen });
-      return;
-    }
-    if (seen.number === FLUSH) return;
-    if (seen.number !== this.#markers) {
-      this.fail(lost(this.where, `marker ${seen.number} instead of ${this.#markers}`));
-      return;
-    }
-    this.#markers++;
-    if (this.#waiting !== undefined && this.#markers >= this.#waiting.count) this.#waiting.resolve();
-  }
-
-  /** Resolves when `count` markers have been seen. */
-  async reach(count: number): Promise<void> {
-    if (this.#error !== undefined) throw this.#error;
-    if (this.#markers >= count) return;
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      await new Promise<void>((resolve, reject) => {
-        this.#waiting = { count, resolve, reject };
-        timer = setTimeout(
-          () => reject(lost(this.where, `nothing after marker ${this.#markers} of ${count}`)),
-          MARKER_TIMEOUT_MS,
-        );
-      });
-    } finally {
-      clearTimeout(timer);
-      this.#waiting = undefined;
-    }
-  }
-
-  take(): readonly { input: number; seen: SeenPacket }[] {
-    const found = this.#found;
-    this.#found = [];
-    return found;
-  }
-
-  fail(error: Error): void {
-    this.#error ??= error;
-    this.#waiting?.reject(error);
-  }
-}
-
-function lost(where: string, what: string): NatreplayError {
-  return new NatreplayError('VERIFY_LOST_FRAMES', `frames were lost ${where}: ${what}`, {
-    exitCode: 3,
-    advice: 'run it again on a machine with less to do',
-  });
-}
-
 function usesIpv6(options: GatewayOptions): boolean {
   if (options.rules6 !== undefined || options.host.ip6tables !== undefined) return true;
   return options.host.addr.some((link) =>
     link.addr_info?.some((entry) => entry.family === 'inet6' && entry.scope !== 'link' && entry.scope !== 'host'),
   );
-}
-
-/** Interfaces, addresses, routes, settings and sets. Returns the settings that could not be made. */
-async function furnish(options: GatewayOptions, layout: Layout, spaces: Namespaces, ipv6: boolean): Promise<string[]> {
-  const { gateway, wires } = spaces;
-  const { host } = options;
-  const script = (what: string, namespace: string, text: string): Promise<string> =>
-    runChecked(what, Namespaces.inside(namespace, ['sh']), text);
-  const batch = (what: string, namespace: string, text: string, family: readonly string[] = []): Promise<string> =>
-    runChecked(what, ['ip', ...family, '-netns', namespace, '-batch', '-'], text);
-
-  await script('preparing the namespaces', wires, earlySysctls(false));
-  await script('preparing the namespaces', gateway, earlySysctls(ipv6));
-  await batch('making interfaces', wires, wiresBatch(layout, gateway));
-  const names = [layout.markInterface, ...layout.interfaces.map((i) => i.name)];
-  await script('switching offloads off', wires, offloadScript(wireNames(layout)));
-  await script('switching offloads off', gateway, offloadScript(names));
-  await batch('giving the host its addresses', gateway, addressBatch(layout, ipv6));
-  const unset = await script('applying sysctls', gateway, hostSysctls(host.sysctl ?? {}, ipv6));
-  if (host.route !== undefined) await batch('giving the host its routes', gateway, routeBatch(host.route, layout));
-  if (ipv6 && host.route6 !== undefined) {
-    await batch('giving the host its IPv6 routes', gateway, routeBatch(host.route6, layout), ['-6']);
-  }
-  if (host.ipset !== undefined && host.ipset.trim() !== '') {
-    await runChecked('restoring ipsets', Namespaces.inside(gateway, ['ipset', 'restore']), host.ipset);
-  }
-  await runChecked('connecting the wires', Namespaces.inside(wires, ['nft', '-f', '-']), wiresNft(layout));
-  await runChecked('connecting the host', Namespaces.inside(gateway, ['nft', '-f', '-']), gatewayNft(layout));
-  return unset.split('\n').filter((line) => line !== '');
-}
-
-async function loadRules(options: GatewayOptions, namespaces: Namespaces): Promise<void> {
-  const load = async (program: string, text: string): Promise<void> => {
-    const wait = options.backend === 'legacy' ? ['-w', '30'] : [];
-    const result = await run(Namespaces.inside(namespaces.gateway, [program, ...wait]), text);
-    if (result.status === 0) return;
-    throw new NatreplayError('VERIFY_RULES_REFUSED', `${program} refuses the rules: ${firstLines(result)}`);
-  };
-  await load(`iptables-${options.backend}-restore`, options.rules);
-  if (options.rules6 !== undefined) await load(`ip6tables-${options.backend}-restore`, options.rules6);
 }
 
 async function interfaceIndexes(namespace: string): Promise<Map<string, number>> {

@@ -1,0 +1,63 @@
+/** Puts into the namespaces what layout.ts planned, with the system's own tools, and loads the rules. */
+import { NatreplayError } from '../errors.js';
+import { firstLines, run, runChecked } from './commands.js';
+import {
+  addressBatch,
+  earlySysctls,
+  gatewayNft,
+  hostSysctls,
+  type Layout,
+  offloadScript,
+  routeBatch,
+  wireNames,
+  wiresBatch,
+  wiresNft,
+} from './layout.js';
+import { Namespaces } from './namespaces.js';
+import type { GatewayOptions } from './options.js';
+
+/** Interfaces, addresses, routes, settings and sets. Returns the settings that could not be made. */
+export async function furnish(
+  options: GatewayOptions,
+  layout: Layout,
+  spaces: Namespaces,
+  ipv6: boolean,
+): Promise<string[]> {
+  const { gateway, wires } = spaces;
+  const { host } = options;
+  const script = (what: string, namespace: string, text: string): Promise<string> =>
+    runChecked(what, Namespaces.inside(namespace, ['sh']), text);
+  const batch = (what: string, namespace: string, text: string, family: readonly string[] = []): Promise<string> =>
+    runChecked(what, ['ip', ...family, '-netns', namespace, '-batch', '-'], text);
+
+  await script('preparing the namespaces', wires, earlySysctls(false));
+  await script('preparing the namespaces', gateway, earlySysctls(ipv6));
+  await batch('making interfaces', wires, wiresBatch(layout, gateway));
+  const names = [layout.markInterface, ...layout.interfaces.map((i) => i.name)];
+  await script('switching offloads off', wires, offloadScript(wireNames(layout)));
+  await script('switching offloads off', gateway, offloadScript(names));
+  await batch('giving the host its addresses', gateway, addressBatch(layout, ipv6));
+  const unset = await script('applying sysctls', gateway, hostSysctls(host.sysctl ?? {}, ipv6));
+  if (host.route !== undefined) await batch('giving the host its routes', gateway, routeBatch(host.route, layout));
+  if (ipv6 && host.route6 !== undefined) {
+    await batch('giving the host its IPv6 routes', gateway, routeBatch(host.route6, layout), ['-6']);
+  }
+  if (host.ipset !== undefined && host.ipset.trim() !== '') {
+    await runChecked('restoring ipsets', Namespaces.inside(gateway, ['ipset', 'restore']), host.ipset);
+  }
+  await runChecked('connecting the wires', Namespaces.inside(wires, ['nft', '-f', '-']), wiresNft(layout));
+  await runChecked('connecting the host', Namespaces.inside(gateway, ['nft', '-f', '-']), gatewayNft(layout));
+  return unset.split('\n').filter((line) => line !== '');
+}
+
+/** Throws VERIFY_RULES_REFUSED with what iptables-restore said. */
+export async function loadRules(options: GatewayOptions, namespaces: Namespaces): Promise<void> {
+  const load = async (program: string, text: string): Promise<void> => {
+    const wait = options.backend === 'legacy' ? ['-w', '30'] : [];
+    const result = await run(Namespaces.inside(namespaces.gateway, [program, ...wait]), text);
+    if (result.status === 0) return;
+    throw new NatreplayError('VERIFY_RULES_REFUSED', `${program} refuses the rules: ${firstLines(result)}`);
+  };
+  await load(`iptables-${options.backend}-restore`, options.rules);
+  if (options.rules6 !== undefined) await load(`ip6tables-${options.backend}-restore`, options.rules6);
+}

@@ -1,0 +1,17 @@
+/** What a gateway is made from. */
+import type { HostFile } from '../host/hostschema.js';
+
+export type Backend = 'legacy' | 'nft';
+
+export interface GatewayOptions {
+  readonly host: HostFile;
+  /** iptables-save text. */
+  readonly rules: string;
+  /** ip6tables-save text. */
+  readonly rules6?: string | undefined;
+  readonly backend: Backend;
+  /** MTU of every interface instead of the host file's; 65535 for captures of offloading hosts. */
+  readonly mtu?: number | undefined;
+  /** IPv6 on. Default: when there are IPv6 rules or the host file has a global IPv6 address. */
+  readonly ipv6?: boolean | undefined;
+}
