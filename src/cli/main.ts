@@ -66,7 +66,10 @@ function isMain(): boolean {
 }
 
 if (isMain()) {
-  // A reader that goes away (`| head`) ends the run as any other write error would.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? FAILED : FAILED));
+  // A reader that goes away (`| head`) while the report is printed: everything else has been written by then.
+  process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    say(`standard output: ${code === 'EPIPE' ? 'the reader went away before everything was written' : message}`);
+    process.exit(FAILED);
+  });
   process.exitCode = await main(process.argv.slice(2));
 }

@@ -12,6 +12,7 @@ import type { ReplayResult, RuleCounters, WrittenText } from '../report/types.js
 import { listChains } from '../rules/list.js';
 import { printRules } from '../rules/print.js';
 import { captureInput, loadHost, loadRules } from './inputs.js';
+import { checkPaths, type NamedPath } from './paths.js';
 import { interruptible } from './signals.js';
 
 interface CliOptions {
@@ -81,9 +82,10 @@ function wholeNumber(text: string): number {
 }
 
 async function run(captures: readonly string[], options: CliOptions, signal: AbortSignal): Promise<void> {
+  checkPaths(inputPaths(captures, options), outputPaths(options));
   const host = loadHost(options);
   const rules = loadRules(options, host, options.host);
-  for (const warning of rules.warnings) process.stderr.write(`natreplay: warning: ${printable(warning)}\n`);
+  rules.warnings.forEach(warn);
   let progress: Progress | undefined;
   const settings: ReplayOptions = {
     captures: captures.map(captureInput),
@@ -105,10 +107,35 @@ async function run(captures: readonly string[], options: CliOptions, signal: Abo
   };
   const done = await replay(settings).finally(() => progress?.stop());
   const texts = [...(done.result.texts ?? []), ...(await writeListings(done, options))];
-  const result: ReplayResult = { ...done.result, texts };
-  if (options.json !== undefined) await writeTextFile(options.json, jsonReportText(result));
-  for (const warning of result.warnings) process.stderr.write(`natreplay: warning: ${printable(warning)}\n`);
-  if (!options.quiet) printReport(result, options);
+  const result: ReplayResult = { ...done.result, texts: [...texts] };
+  if (options.json !== undefined) {
+    const bytes = await writeTextFile(options.json, jsonReportText(result));
+    texts.push({ path: options.json, what: 'report', bytes });
+  }
+  const ofInputs = result.inputs.flatMap(({ warnings }) => warnings.map(({ file, message }) => `${file}: ${message}`));
+  for (const warning of [...ofInputs, ...result.warnings]) warn(warning);
+  if (!options.quiet) printReport({ ...result, texts }, options);
+}
+
+function warn(text: string): void {
+  process.stderr.write(`natreplay: warning: ${printable(text)}\n`);
+}
+
+function inputPaths(captures: readonly string[], { rules, rules6, host }: CliOptions): NamedPath[] {
+  return [
+    ...captures.map((capture) => ({ option: 'capture', path: captureInput(capture).path })),
+    ...rules.map((path) => ({ option: '--rules', path })),
+    ...rules6.map((path) => ({ option: '--rules6', path })),
+    ...(host === undefined ? [] : [{ option: '--host', path: host }]),
+  ];
+}
+
+function outputPaths(options: CliOptions): NamedPath[] {
+  const { write, packetLog, counters, counters6, conntrack, json } = options;
+  const named = { '--write': write, '--packet-log': packetLog, '--counters': counters, '--counters6': counters6 };
+  return Object.entries({ ...named, '--conntrack': conntrack, '--json': json }).flatMap(([option, path]) =>
+    path === undefined ? [] : [{ option, path }],
+  );
 }
 
 async function writeListings({ result, engine }: Replay, options: CliOptions): Promise<WrittenText[]> {
@@ -137,8 +164,7 @@ function countersText(counters: RuleCounters | undefined): string {
 
 /** To standard output, unless a result goes there. */
 function printReport(result: ReplayResult, options: CliOptions): void {
-  const { write, packetLog, counters, counters6, conntrack, json } = options;
-  const taken = [write, packetLog, counters, counters6, conntrack, json].includes('-');
+  const taken = outputPaths(options).some(({ path }) => path === '-');
   const stream = taken ? process.stderr : process.stdout;
   const colour = stream.isTTY === true && process.env['NO_COLOR'] === undefined;
   stream.write(terminalReport(result, { colour, width: stream.columns ?? WIDTH_WITHOUT_TERMINAL, listChains }));

@@ -37,7 +37,7 @@ export class RunSummary {
   records = 0;
   private translated = 0;
   private firstTime: number | undefined;
-  private lastTime = 0;
+  private lastTime = Number.NEGATIVE_INFINITY;
   private readonly verdicts = new Float64Array(8);
   private readonly counters: InterfaceCounterTable;
   /** Records of each capture interface. */
@@ -69,15 +69,17 @@ export class RunSummary {
   }
 
   private noteTimes(slab: Slab): void {
-    const { records } = slab;
-    for (let i = 0; i < records.count; i++) {
-      const time = (records.seconds[i] as number) + (records.nanoseconds[i] as number) / 1e9;
-      if (this.firstTime === undefined) {
-        this.firstTime = time;
-        this.lastTime = time;
-      } else if (time > this.lastTime) this.lastTime = time;
-      else if (time < this.firstTime) this.firstTime = time;
+    const { seconds, nanoseconds, count } = slab.records;
+    if (count === 0) return;
+    let first = this.firstTime ?? Number.POSITIVE_INFINITY;
+    let last = this.lastTime;
+    for (let i = 0; i < count; i++) {
+      const time = (seconds[i] as number) + (nanoseconds[i] as number) * 1e-9;
+      if (time > last) last = time;
+      if (time < first) first = time;
     }
+    this.firstTime = first;
+    this.lastTime = last;
   }
 
   result(outcome: Outcome): ReplayResult {
@@ -113,7 +115,7 @@ export class RunSummary {
       elapsedSeconds: outcome.elapsedSeconds,
       captureSeconds: this.firstTime === undefined ? undefined : { first: this.firstTime, last: this.lastTime },
       assumptions: host.assumptions,
-      warnings: this.warnings(outcome.readers),
+      warnings: hostProblems(host, this.rulesets),
     };
   }
 
@@ -152,14 +154,5 @@ export class RunSummary {
       bytes: value(counters.bytes),
       notEvaluated: ruleset === evaluated ? [] : [...ruleset.tables.keys()],
     };
-  }
-
-  private warnings(readers: readonly CaptureReader[]): string[] {
-    const cut = readers.flatMap(({ warnings }) =>
-      warnings.map(
-        ({ file, offset, message }) => `${file}: ${message}${offset === undefined ? '' : ` at byte ${offset}`}`,
-      ),
-    );
-    return [...cut, ...hostProblems(this.host, this.rulesets)];
   }
 }

@@ -206,7 +206,10 @@ function sentences(list: readonly string[], { measure }: Paper): string[] {
 
 function warnings(result: ReplayResult, paper: Paper): string[] {
   const ofInputs = result.inputs.flatMap(({ warnings: list }) =>
-    list.map(({ file, message, offset }) => `${file}: ${message}${offset === undefined ? '' : ` (byte ${offset})`}`),
+    list.map(({ file, message, offset }) => {
+      const said = offset === undefined || message.includes(`byte ${offset}`);
+      return `${file}: ${message}${said ? '' : ` (byte ${offset})`}`;
+    }),
   );
   return sentences([...ofInputs, ...result.warnings], paper).map(paper.c.yellow);
 }
