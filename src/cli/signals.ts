@@ -2,8 +2,8 @@
 import { constants } from 'node:os';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
-/** A run that does not stop by itself within this many milliseconds is ended. */
-const PATIENCE = 5000;
+/** A run that does not stop by itself within this many milliseconds (it waits for input, say) is ended. */
+const PATIENCE = 2000;
 
 export class Interrupted extends Error {
   constructor(readonly signalName: (typeof SIGNALS)[number]) {
@@ -20,9 +20,9 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   const controller = new AbortController();
   const stop = (name: (typeof SIGNALS)[number]): void => {
     const reason = new Interrupted(name);
-    if (controller.signal.aborted) process.exit(reason.exitCode);
+    if (controller.signal.aborted) end(reason);
     controller.abort(reason);
-    setTimeout(() => process.exit(reason.exitCode), PATIENCE).unref();
+    setTimeout(end, PATIENCE, reason).unref();
   };
   for (const name of SIGNALS) process.on(name, stop);
   try {
@@ -30,4 +30,14 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   } finally {
     for (const name of SIGNALS) process.off(name, stop);
   }
+}
+
+/**
+ * Dies by the signal itself, which to a shell is the same exit code: process.exit would wait for a read of standard
+ * input that may never return.
+ */
+function end(reason: Interrupted): void {
+  process.stderr.write(`natreplay: ${reason.message}\n`);
+  process.removeAllListeners(reason.signalName);
+  process.kill(process.pid, reason.signalName);
 }

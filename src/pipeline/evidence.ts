@@ -11,7 +11,7 @@ import { Slab } from '../capture/slab.js';
 import type { CaptureReader } from '../capture/types.js';
 import type { Host } from '../host/types.js';
 import { ResultColumns } from '../netfilter/results.js';
-import { FLAG_OUTGOING, KIND_IPV4, KIND_IPV4_PORTS, PacketColumns } from '../packet/columns.js';
+import { FLAG_OUTGOING, KIND_IPV4, KIND_IPV4_BROKEN, KIND_IPV4_PORTS, PacketColumns } from '../packet/columns.js';
 import { parseSlab } from '../packet/parse.js';
 import type { PacketLogEntry } from '../report/types.js';
 import { IngressStage } from './ingress.js';
@@ -102,16 +102,22 @@ async function collect(reader: CaptureReader, host: Host, outgoingOnly: boolean,
     ingress.run(slab, columns, results);
     for (let i = 0; i < slab.records.count; i++) {
       const kind = columns.kind[i];
-      if (kind !== KIND_IPV4 && kind !== KIND_IPV4_PORTS) continue;
+      if (kind !== KIND_IPV4 && kind !== KIND_IPV4_PORTS && kind !== KIND_IPV4_BROKEN) continue;
       if (outgoingOnly && ((columns.flags[i] ?? 0) & FLAG_OUTGOING) === 0) continue;
       const described = reader.interfaces[slab.records.source[i] ?? 0];
       into.push({
         iface: host.interfaces[results.ingress[i] ?? -1]?.name ?? described?.name ?? '',
-        tuple: describePacket(slab, columns, i) ?? '',
-        bytes: Buffer.from(slab.bytes.subarray(columns.l3[i], columns.end[i])).toString('latin1'),
+        tuple: describePacket(slab, columns, i) ?? 'not sound IPv4',
+        bytes: Buffer.from(slab.bytes.subarray(columns.l3[i], endOf(slab, columns, i))).toString('latin1'),
       });
     }
   }
+}
+
+/** Without padding; of an unsound packet, which states no length to be trusted, the whole frame. */
+function endOf({ records }: Slab, { kind, end }: PacketColumns, i: number): number {
+  if (kind[i] !== KIND_IPV4_BROKEN) return end[i] ?? 0;
+  return (records.frame[i] ?? 0) + (records.capturedLength[i] ?? 0);
 }
 
 function readLog(path: string): PacketLogEntry[] {
