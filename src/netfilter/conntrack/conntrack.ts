@@ -127,7 +127,7 @@ export class Conntrack {
     // The packet still passes by the entry; it is gone once the packet is through (`finish`).
     if (result === TRACK_ACCEPT_AND_DELETE) {
       table.words[at] = (table.words[at] as number) | DYING;
-      if ((status & CONFIRMED) !== 0) this.unlink(entry);
+      if ((status & CONFIRMED) !== 0) table.unlink(entry);
     }
   }
 
@@ -166,15 +166,8 @@ export class Conntrack {
 
   /** Takes a confirmed entry out of the table. */
   remove(entry: number): void {
-    this.unlink(entry);
-    this.table.release(entry);
-  }
-
-  private unlink(entry: number): void {
-    const { words, entryWords, meta } = this.table;
     this.table.unlink(entry);
-    const at = entry * entryWords + meta;
-    words[at] = (words[at] as number) & ~CONFIRMED;
+    this.table.release(entry);
   }
 
   /**
@@ -184,11 +177,9 @@ export class Conntrack {
   confirm(packet: Packet): boolean {
     const { table, tuple } = this;
     const { entry } = packet;
-    const at = entry * table.entryWords + table.meta;
     for (const direction of [ORIGINAL, REPLY]) {
       if (this.lookup(table.readTuple(entry, direction, tuple), packet.now) >= 0) return false;
     }
-    table.words[at] = (table.words[at] as number) | CONFIRMED;
     table.link(entry);
     this.created++;
     this.sweep(packet.now);

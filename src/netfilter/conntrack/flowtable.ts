@@ -214,11 +214,14 @@ export class FlowTable {
     this.freeHead = entry;
   }
 
-  /** Puts both tuples into the index and the entry into its list by source. */
+  /** Puts both tuples into the index and the entry into its list by source, and marks it CONFIRMED. */
   link(entry: number): void {
+    // First: growing puts every entry that is CONFIRMED into the new index, so this one must not be among them yet.
     if ((this.count + 1) * 2 > this.index.length * MAX_LOAD) this.grow();
     const base = entry * this.entryWords;
-    const protocol = (this.words[base + this.meta] as number) & 0xff;
+    const state = this.words[base + this.meta] as number;
+    const protocol = state & 0xff;
+    this.words[base + this.meta] = state | CONFIRMED;
     this.insert(this.hashWords(this.words, base, protocol), entry * 2);
     this.insert(this.hashWords(this.words, base + this.tupleWords, protocol), entry * 2 + 1);
     this.linkSource(entry, this.sourceSlot(entry));
@@ -226,11 +229,14 @@ export class FlowTable {
     if (this.count > this.peak) this.peak = this.count;
   }
 
+  /** The reverse of `link`. */
   unlink(entry: number): void {
     this.removeReference(entry * 2);
     this.removeReference(entry * 2 + 1);
     this.unlinkSource(entry);
     this.count--;
+    const at = entry * this.entryWords + this.meta;
+    this.words[at] = (this.words[at] as number) & ~CONFIRMED;
   }
 
   /** First entry whose original source address, port and protocol are the tuple's; newest first; -1 if none. */
