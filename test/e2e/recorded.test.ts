@@ -1,10 +1,10 @@
-/** The recorded hosts, replayed from the command line, against what their kernels sent; and `npm run demo`. */
+/** The recorded hosts, replayed from the command line, against what their kernels sent. (The demo: test/docs.) */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { hostFromFile } from '../../src/host/hostfile.js';
 import { compareWithRecorded } from '../../src/pipeline/evidence.js';
-import { bash, inProcess, ROOT, scratch } from '../support/cli.js';
+import { inProcess, ROOT, scratch } from '../support/cli.js';
 
 const CAPTURES = join(ROOT, 'captures');
 const folder = scratch();
@@ -73,13 +73,4 @@ describe('the comparison', () => {
     expect({ equal, wrong: wrong.length }).toEqual({ equal: 259, wrong: 1 });
     expect(unexplained).toHaveLength(1);
   });
-});
-
-it('the demo says that every packet equals, and what each rule did', () => {
-  // The build that `npm run demo` begins with has been made for these tests.
-  const { code, stdout } = bash('npx --no-install tsx scripts/demo.ts', { cwd: ROOT });
-  expect(stdout).toContain('260 of 260 packets equal what the kernel sent, byte for byte from the IP header on');
-  expect(stdout).toContain('nat:DOCKER:2       -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8799 -j DNAT');
-  expect(stdout).toContain('tcp 198.51.100.7:40362 > 192.0.2.1:8799  ->  tcp 198.51.100.7:40362 > 172.17.0.3:1337');
-  expect(code).toBe(0);
 });
