@@ -102,6 +102,7 @@ export class Engine {
   private readonly packet: Packet;
   private readonly fast: FastCounters;
   private readonly fastPath: boolean;
+  private readonly slots = new Int32Array(BATCH);
   private readonly from = new Tuple();
   private readonly to = new Tuple();
 
@@ -147,21 +148,29 @@ export class Engine {
     return live;
   }
 
-  /** Judges and rewrites every packet of a slab; `results.ingress` holds what the capture states. */
-  track(slab: Slab, columns: PacketColumns, results: ResultColumns): void {
-    const { count } = slab.records;
-    for (let start = 0; start < count; start += BATCH) {
-      const end = Math.min(start + BATCH, count);
-      this.touch(columns, start, end);
-      for (let i = start; i < end; i++) this.one(slab, columns, results, i);
+  /**
+   * Judges and rewrites records `start` to `end` of a slab (all of it if not given); `results.ingress` holds what the
+   * capture states.
+   */
+  track(slab: Slab, columns: PacketColumns, results: ResultColumns, start = 0, end = slab.records.count): void {
+    for (let from = start; from < end; from += BATCH) {
+      const to = Math.min(from + BATCH, end);
+      this.touch(columns, from, to);
+      this.trackBatch(slab, columns, results, from, to);
     }
   }
 
-  private touch(columns: PacketColumns, start: number, end: number): void {
+  private trackBatch(slab: Slab, columns: PacketColumns, results: ResultColumns, from: number, to: number): void {
+    for (let i = from; i < to; i++) this.one(slab, columns, results, i);
+  }
+
+  /** Two passes: the entries to touch are known only when the index slots have come. */
+  private touch(columns: PacketColumns, from: number, to: number): void {
+    const { slots, table } = this;
+    for (let i = from; i < to; i++)
+      slots[i - from] = columns.kind[i] === KIND_IPV4_PORTS ? table.touchIndex(columns.hash[i] as number) : 0;
     let sum = 0;
-    for (let i = start; i < end; i++) {
-      if (columns.kind[i] === KIND_IPV4_PORTS) sum = (sum + this.table.touch(columns.hash[i] as number)) | 0;
-    }
+    for (let k = 0; k < to - from; k++) sum ^= table.touchEntry(slots[k] as number);
     this.touched = sum;
   }
 
@@ -199,7 +208,8 @@ export class Engine {
       protocol,
       columns.hash[i] as number,
     );
-    if (reference < 0) return false;
+    // A packet from an address to itself may belong to either direction: let the slow path decide.
+    if (reference < 0 || columns.source[i] === columns.destination[i]) return false;
     const entry = reference >> 1;
     const direction = reference & 1;
     const meta = (entry << 4) + table.meta;
@@ -288,6 +298,7 @@ export class Engine {
     packet.nanoseconds = slab.records.nanoseconds[i] as number;
     packet.badChecksum = (flags & FLAG_BAD_CHECKSUM) !== 0;
     packet.cut = (flags & FLAG_CUT) !== 0;
+    packet.sourceMac = columns.sender[i] as number;
   }
 
   private slow(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number, tracked: boolean): void {

@@ -1,4 +1,8 @@
-/** Whether a rule set switches connection tracking on (KERNEL.md A6). */
+/**
+ * Whether a rule set switches connection tracking on. A `*nat` table alone does not: the kernel's NAT targets and
+ * connection matches do, each when a rule with it is loaded, whether or not it can ever match (nf_ct_netns_get in their
+ * checkentry functions; observed on Linux 6.18 with both backends).
+ */
 import type { Rule, Ruleset } from '../rules/types.js';
 
 /** Matches and targets whose kernel modules ask for tracking (nf_ct_netns_get). */
@@ -12,11 +16,20 @@ const TRACKING_MATCHES = new Set([
   'helper',
   'cluster',
 ]);
-const TRACKING_TARGETS = new Set(['CT', 'CONNMARK', 'CONNSECMARK', 'SYNPROXY', 'NOTRACK']);
+const TRACKING_TARGETS = new Set([
+  'DNAT',
+  'SNAT',
+  'MASQUERADE',
+  'REDIRECT',
+  'NETMAP',
+  'CT',
+  'CONNMARK',
+  'CONNSECMARK',
+  'SYNPROXY',
+]);
 
-/** A `*nat` table, even an empty one, or any rule that asks about connections. */
+/** Any rule that asks about connections or translates them. */
 export function needsConntrack(ruleset: Ruleset): boolean {
-  if (ruleset.tables.has('nat')) return true;
   for (const table of ruleset.tables.values()) {
     for (const chain of table.chains.values()) {
       if (chain.rules.some(asksAboutConnections)) return true;

@@ -149,6 +149,8 @@ export class Packet implements PacketContext {
   now = 0;
   /** A layer-4 checksum was verified and is wrong. */
   badChecksum = false;
+  /** Offset of the sender's MAC, -1 if the link layer has none. */
+  sourceMac = -1;
   /** The capture's snaplen cut the packet: checksums and what lies behind `end` are not known. */
   cut = false;
   /** Entry in the flow table, -1 without one. */

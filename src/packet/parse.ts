@@ -59,18 +59,36 @@ export type ChecksumMode = 'verify' | 'offload' | 'ignore';
 
 const link: LinkInfo = { version: 0, l3: 0, flags: 0, ifindex: -1, sender: -1 };
 
-/** `linkTypes[source]` is the link type of the reader's interface `source`. */
+/**
+ * Parses records `start` to `end` (all of the slab if not given); `linkTypes[source]` is the link type of the reader's
+ * interface `source`. Best called for a few hundred records at a time: columns stay in the cache for the next stage, and
+ * a loop that is entered often settles as compiled code, where one that runs once a slab is thrown away at its end.
+ */
 export function parseSlab(
   slab: Slab,
   columns: PacketColumns,
   linkTypes: readonly number[],
   checksums: ChecksumMode,
+  start = 0,
+  end = slab.records.count,
+): void {
+  parseRecords(slab, columns, linkTypes, start, end);
+  if (checksums !== 'ignore') verifyChecksums(slab.view, columns, start, end, checksums === 'offload');
+}
+
+function parseRecords(
+  slab: Slab,
+  columns: PacketColumns,
+  linkTypes: readonly number[],
+  first: number,
+  last: number,
 ): void {
   const { view, records } = slab;
   const { frame, capturedLength, wireLength, source, direction } = records;
-  for (let i = 0; i < records.count; i++) {
+  for (let i = first; i < last; i++) {
     const at = frame[i] as number;
-    const end = at + (capturedLength[i] as number);
+    const captured = capturedLength[i] as number;
+    const end = at + captured;
     const linkType = linkTypes[source[i] as number] ?? -1;
     parseLink(linkType, view, at, end, link);
     columns.flags[i] = link.flags | ((direction[i] as number) === DIRECTION_OUTBOUND ? FLAG_OUTGOING : 0);
@@ -78,15 +96,14 @@ export function parseSlab(
     columns.sender[i] = link.sender;
     columns.l3[i] = link.l3;
     if (link.version === 4) {
-      const missing = Math.max(0, (wireLength[i] as number) - (capturedLength[i] as number));
-      parseIpv4(view, columns, i, link.l3, end, end + missing);
+      const missing = (wireLength[i] as number) - captured;
+      parseIpv4(view, columns, i, link.l3, end, missing > 0 ? end + missing : end);
     } else {
       columns.kind[i] = link.version === 6 ? KIND_IPV6 : KIND_OTHER;
       columns.reason[i] = isKnownLinkType(linkType) ? OTHER_PROTOCOL : OTHER_LINK_TYPE;
       columns.end[i] = end;
     }
   }
-  if (checksums !== 'ignore') verifyChecksums(view, columns, records.count, checksums === 'offload');
 }
 
 /**
@@ -153,9 +170,15 @@ function hasWholeHeader(view: DataView, protocol: number, l4: number, end: numbe
 }
 
 /** Marks packets whose layer-4 checksum is wrong; one that was cut by the snaplen can't be verified. */
-function verifyChecksums(view: DataView, columns: PacketColumns, count: number, acceptOffloaded: boolean): void {
+function verifyChecksums(
+  view: DataView,
+  columns: PacketColumns,
+  first: number,
+  last: number,
+  acceptOffloaded: boolean,
+): void {
   const { kind, flags, protocol, l4, end, source, destination } = columns;
-  for (let i = 0; i < count; i++) {
+  for (let i = first; i < last; i++) {
     if (((flags[i] as number) & FLAG_CUT) !== 0) continue;
     if (kind[i] !== KIND_IPV4_PORTS) {
       if (kind[i] === KIND_IPV4) verifyUncommon(view, columns, i, acceptOffloaded);

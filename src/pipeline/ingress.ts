@@ -28,6 +28,9 @@ export class IngressStage {
   /** MAC of each host interface as a number below 2^48; -1 if it is not known or says nothing (loopback). */
   private readonly macs: readonly number[];
   private readonly allMacs: ReadonlySet<number>;
+  /** The last four bytes of the same, signed. */
+  private readonly lowHalves: Int32Array;
+  private readonly allLowHalves: ReadonlySet<number>;
   /** Ports of a bridge or bond see frames for their master too. */
   private readonly isPort: readonly boolean[];
 
@@ -38,16 +41,19 @@ export class IngressStage {
   ) {
     this.macs = host.interfaces.map(({ mac }) => (mac === undefined ? -1 : macNumber(mac)));
     this.allMacs = new Set(this.macs.filter((mac) => mac >= 0));
+    this.lowHalves = Int32Array.from(this.macs, (mac) => (mac % 0x100000000) | 0);
+    this.allLowHalves = new Set(this.lowHalves.filter((_, k) => (this.macs[k] ?? -1) >= 0));
     this.isPort = host.interfaces.map(({ master }) => master !== undefined);
     for (const { index, ifindex } of host.interfaces) {
       if (ifindex !== undefined) this.byIfindex.set(ifindex, index);
     }
   }
 
-  run(slab: Slab, columns: PacketColumns, results: ResultColumns): void {
+  /** Records `start` to `end`, all of the slab if not given. */
+  run(slab: Slab, columns: PacketColumns, results: ResultColumns, start = 0, end = slab.records.count): void {
     this.learnInterfaces();
     const { records } = slab;
-    for (let i = 0; i < records.count; i++) {
+    for (let i = start; i < end; i++) {
       const source = records.source[i] as number;
       let ingress = this.stated[source] as number;
       const ifindex = columns.ifindex[i] as number;
@@ -73,7 +79,10 @@ export class IngressStage {
 
   private isOwnSender(slab: Slab, sender: number, ingress: number): boolean {
     if (sender < 0 || ingress === INGRESS_LOCAL) return false;
-    const mac = slab.view.getUint16(sender) * 0x100000000 + slab.view.getUint32(sender + 2);
+    // Nearly every frame is told apart by the half of the MAC that differs from device to device.
+    const low = slab.view.getInt32(sender + 2);
+    if (ingress >= 0 ? low !== this.lowHalves[ingress] : !this.allLowHalves.has(low)) return false;
+    const mac = macAt(slab.view, sender);
     return ingress >= 0 ? mac === this.macs[ingress] : this.allMacs.has(mac);
   }
 
@@ -82,10 +91,13 @@ export class IngressStage {
     if ((this.macs[ingress] as number) < 0 || this.isPort[ingress] === true || frame + MAC_LENGTH > slab.end)
       return false;
     if ((slab.view.getUint8(frame) & GROUP) !== 0) return false;
-    const mac = slab.view.getUint16(frame) * 0x100000000 + slab.view.getUint32(frame + 2);
+    if (slab.view.getInt32(frame + 2) === this.lowHalves[ingress]) return false;
+    const mac = macAt(slab.view, frame);
     return mac !== this.macs[ingress] && !this.allMacs.has(mac);
   }
 }
+
+const macAt = (view: DataView, at: number): number => view.getUint16(at) * 0x100000000 + view.getUint32(at + 2);
 
 /** -1 for the all-zero MAC of loopback, which every frame there has. */
 function macNumber(mac: Uint8Array): number {

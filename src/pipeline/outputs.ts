@@ -37,9 +37,19 @@ export class OutputStage {
     for (const { name, index } of host.interfaces) this.byName.set(name, index);
   }
 
-  /** Fills `output` (interface or NOT_WRITTEN) and `position` (record number in its file) for each record. */
-  run(slab: Slab, results: ResultColumns, output: Int32Array, position: Int32Array): void {
-    for (let i = 0; i < slab.records.count; i++) {
+  /**
+   * Fills `output` (interface or NOT_WRITTEN) and `position` (record number in its file) for records `start` to `end`,
+   * all of the slab if not given.
+   */
+  run(
+    slab: Slab,
+    results: ResultColumns,
+    output: Int32Array,
+    position: Int32Array,
+    start = 0,
+    end = slab.records.count,
+  ): void {
+    for (let i = start; i < end; i++) {
       const to = this.destination(slab, results, i);
       output[i] = to;
       if (to === NOT_WRITTEN) continue;

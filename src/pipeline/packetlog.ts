@@ -95,8 +95,8 @@ export class PacketLogStage {
   ) {}
 
   /** To be called before the packets are rewritten. */
-  remember(slab: Slab, columns: PacketColumns): void {
-    for (let i = 0; i < slab.records.count; i++) this.before[i] = describePacket(slab, columns, i);
+  remember(slab: Slab, columns: PacketColumns, start: number, end: number): void {
+    for (let i = start; i < end; i++) this.before[i] = describePacket(slab, columns, i);
   }
 
   /** The line of record i, after tracking. */

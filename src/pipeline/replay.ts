@@ -73,6 +73,8 @@ export interface Replay {
 }
 
 const SLAB_BYTES = 512 * 1024;
+/** Records that go through all stages together, so that their columns are still in the cache for the next one. */
+const BATCH = 256;
 
 /** Replays captures through the host's rules. Throws NatreplayError; then no output has its final name. */
 export async function replay(options: ReplayOptions): Promise<Replay> {
@@ -227,18 +229,18 @@ class ReplayRun {
     const { slab, columns, results, output, position } = bench;
     for (let k = this.linkTypes.length; k < this.reader.interfaces.length; k++)
       this.linkTypes.push(this.reader.interfaces[k]?.linkType ?? -1);
-    const start = performance.now();
-    parseSlab(slab, columns, this.linkTypes, this.options.checksums ?? 'offload');
-    stages.ingress.run(slab, columns, results);
-    if (stages.log === undefined) {
-      stages.engine.track(slab, columns, results);
-      this.serviceTime.recordBatch((performance.now() - start) * 1e6, slab.records.count);
-    } else {
-      stages.log.remember(slab, columns);
-      stages.engine.track(slab, columns, results);
+    const { count } = slab.records;
+    for (let start = 0; start < count; start += BATCH) {
+      const end = Math.min(start + BATCH, count);
+      const before = performance.now();
+      parseSlab(slab, columns, this.linkTypes, this.options.checksums ?? 'offload', start, end);
+      stages.ingress.run(slab, columns, results, start, end);
+      stages.log?.remember(slab, columns, start, end);
+      stages.engine.track(slab, columns, results, start, end);
+      this.serviceTime.recordBatch((performance.now() - before) * 1e6, end - start);
+      stages.outputs.run(slab, results, output, position, start, end);
+      stages.summary.count(slab, results, start, end);
     }
-    stages.outputs.run(slab, results, output, position);
-    stages.summary.count(slab, results);
     if (stages.log !== undefined) await this.writeLog(stages.log, bench);
     if (this.writer !== undefined) {
       bench.written = this.writer.write(slab, output);

@@ -51,9 +51,10 @@ export class RunSummary {
     this.counters = new InterfaceCounterTable(host.interfaces.length);
   }
 
-  count(slab: Slab, results: ResultColumns): void {
+  /** Records `start` to `end`, all of the slab if not given. */
+  count(slab: Slab, results: ResultColumns, start = 0, end = slab.records.count): void {
     const { records } = slab;
-    for (let i = 0; i < records.count; i++) {
+    for (let i = start; i < end; i++) {
       const verdict = results.verdict[i] as number;
       const bytes = records.wireLength[i] as number;
       const source = records.source[i] as number;
@@ -64,16 +65,16 @@ export class RunSummary {
       if (verdict === VERDICT_FORWARD) this.counters.sent(results.egress[i] as number, bytes);
       if (verdict <= VERDICT_LOCAL && results.nat[i] !== 0) this.translated++;
     }
-    this.noteTimes(slab);
-    this.records += records.count;
+    this.noteTimes(slab, start, end);
+    this.records += end - start;
   }
 
-  private noteTimes(slab: Slab): void {
-    const { seconds, nanoseconds, count } = slab.records;
-    if (count === 0) return;
+  private noteTimes(slab: Slab, start: number, end: number): void {
+    const { seconds, nanoseconds } = slab.records;
+    if (start === end) return;
     let first = this.firstTime ?? Number.POSITIVE_INFINITY;
     let last = this.lastTime;
-    for (let i = 0; i < count; i++) {
+    for (let i = start; i < end; i++) {
       const time = (seconds[i] as number) + (nanoseconds[i] as number) * 1e-9;
       if (time > last) last = time;
       if (time < first) first = time;

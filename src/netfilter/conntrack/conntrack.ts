@@ -19,7 +19,7 @@ import {
   UDP_HEADER,
   UDP_LENGTH,
 } from '../../packet/transport.js';
-import { Tuple } from '../../packet/tuple.js';
+import { sameAddress, Tuple } from '../../packet/tuple.js';
 import { CT_ESTABLISHED, CT_NEW, CT_NONE, type Packet } from '../packet.js';
 import {
   ASSURED,
@@ -149,9 +149,16 @@ export class Conntrack {
   /** Reference of a live entry for the tuple, -1 if none; an expired one is removed on the way. */
   lookup(tuple: Tuple, now: number): number {
     const reference = this.table.find(tuple);
-    if (reference < 0 || !this.isExpired(reference >> 1, now)) return reference;
+    if (reference < 0) return reference;
+    if (!this.isExpired(reference >> 1, now)) return this.preferReply(reference, tuple);
     this.expire(reference >> 1);
     return this.lookup(tuple, now);
+  }
+
+  /** A packet from an address and port to themselves is both directions at once; the kernel finds the reply first. */
+  private preferReply(reference: number, tuple: Tuple): number {
+    if (tuple.sourcePort !== tuple.destinationPort || !sameAddress(tuple.source, tuple.destination)) return reference;
+    return this.table.readTuple(reference >> 1, REPLY, this.inverse).equals(tuple) ? reference | 1 : reference;
   }
 
   isExpired(entry: number, now: number): boolean {

@@ -128,10 +128,16 @@ export class FlowTable {
     this.key = new Int32Array(this.tupleWords);
   }
 
-  /** Reads the cache lines that a lookup of this hash will need; the sum keeps the reads from being optimised away. */
-  touch(hash: number): number {
-    const slot = this.index[hash >>> this.slotShift] as number;
-    return slot === 0 ? 0 : (this.words[((slot >>> 6) - 1) * (this.entryWords >> 1)] as number);
+  /** Reads the index slot where a lookup of this hash begins: the first of the cache lines that it needs. */
+  touchIndex(hash: number): number {
+    return this.index[hash >>> this.slotShift] as number;
+  }
+
+  /** Reads the cache lines of the entry in a slot; what it returns keeps the reads from being optimised away. */
+  touchEntry(slot: number): number {
+    if (slot === 0) return 0;
+    const entry = ((slot >>> 6) - 1) >> 1;
+    return (this.words[entry * this.entryWords] as number) ^ (this.states[entry * STATE_WORDS] as number);
   }
 
   /** Reference (entry * 2 + direction) of an IPv4 tuple, -1 if there is none. Words as in PacketColumns. */
@@ -139,9 +145,11 @@ export class FlowTable {
     const { index, words, slotMask } = this;
     let slot = hash >>> this.slotShift;
     for (let distance = 0; ; distance++) {
-      this.probes++;
       const value = index[slot] as number;
-      if (value === 0) return -1;
+      if (value === 0) {
+        this.probes += distance + 1;
+        return -1;
+      }
       const displacement = value & SATURATED;
       if (displacement === distance || displacement === SATURATED) {
         const reference = (value >>> 6) - 1;
@@ -152,8 +160,10 @@ export class FlowTable {
           words[at + 1] === destination &&
           words[at + 2] === ports &&
           ((words[entry + 6] as number) & 0xff) === protocol
-        )
+        ) {
+          this.probes += distance + 1;
           return reference;
+        }
       }
       slot = (slot + 1) & slotMask;
     }

@@ -9,6 +9,7 @@ import {
   TCP_ACKNOWLEDGEMENT,
   TCP_FIN,
   TCP_FLAGS,
+  TCP_MIN_HEADER,
   TCP_RST,
   TCP_SEQUENCE,
   TCP_SYN,
@@ -73,6 +74,8 @@ const CLOSE_INIT = 0x04;
 const BE_LIBERAL = 0x08;
 const DATA_UNACKNOWLEDGED = 0x10;
 const MAX_ACK_SET = 0x20;
+/** Either peer, in the SCALES word. */
+const ANY_UNACKNOWLEDGED = (DATA_UNACKNOWLEDGED << 8) | (DATA_UNACKNOWLEDGED << 24);
 /** Of LAST_OPTIONS only. */
 const EXPECT_CHALLENGE_ACK = 0x40;
 const SIMULTANEOUS_OPEN = 0x80;
@@ -198,9 +201,93 @@ export class TcpTracker {
     const old = ((words[at] as number) >>> 8) & 0xff;
     const kind = kindOf(flags);
     const next = TRANSITIONS[(direction * KINDS + kind) * STATES + old] as number;
-    if (kind === ACK && next === old && old === TCP_ESTABLISHED)
+    if (kind === ACK && old === TCP_ESTABLISHED) {
+      if (this.established(entry, direction, view, tcp, captureEnd, now)) return TRACK_ACCEPT;
       return this.inWindow(entry, direction, kind, old, old, view, tcp, captureEnd, now);
+    }
     return this.transition(entry, direction, kind, old, next, view, tcp, captureEnd, now);
+  }
+
+  /**
+   * A plain segment inside the windows of a connection that both sides have acknowledged: what inWindow, updatePeers,
+   * countRetransmission and settle would do, in one pass over the entry's state (a third of their time). False, with
+   * nothing changed, when anything is out of the ordinary.
+   */
+  private established(
+    entry: number,
+    direction: number,
+    view: DataView,
+    tcp: number,
+    captureEnd: number,
+    now: number,
+  ): boolean {
+    const { states, words, entryWords, meta } = this.table;
+    const base = entry * entryWords + meta;
+    if (((words[base] as number) & ASSURED) === 0) return false;
+    const at = entry * STATE_WORDS;
+    const sender = at + direction * PEER_WORDS;
+    const receiver = at + (1 - direction) * PEER_WORDS;
+    const shift = direction * 16;
+    const scales = states[at + SCALES] as number;
+    const senderFlags = (scales >>> (shift + 8)) & 0xff;
+    const { sequence, acknowledgement: ack, end } = this;
+    let sack = ack;
+    if (((scales >>> (24 - shift)) & SACK_PERMITTED) !== 0 && tcpHeaderLength(view, tcp) !== TCP_MIN_HEADER)
+      sack = highestSack(view, tcp, captureEnd, sack);
+    const senderEnd = states[sender + END] as number;
+    const senderMaxEnd = states[sender + MAX_END] as number;
+    const senderWindow = states[sender + MAX_WINDOW] as number;
+    const receiverEnd = states[receiver + END] as number;
+    const receiverWindow = states[receiver + MAX_WINDOW] as number;
+    const lag = Math.max(senderWindow, MAX_ACK_WINDOW);
+    if (
+      senderWindow <= 0 ||
+      receiverWindow <= 0 ||
+      (senderFlags & MAX_ACK_SET) === 0 ||
+      ((sequence - senderMaxEnd) | 0) > 0 ||
+      ((end - senderMaxEnd) | 0) > 0 ||
+      ((sack - receiverEnd) | 0) > 0 ||
+      ((end - senderEnd + receiverWindow) | 0) < 0 ||
+      ((sack - receiverEnd + lag) | 0) < 0
+    )
+      return false;
+    const window = this.window << ((scales >>> shift) & 0xff);
+    const reach = (window + sack - ack) | 0;
+    if (senderWindow < reach) states[sender + MAX_WINDOW] = reach;
+    let flags = scales;
+    if (((end - senderEnd) | 0) > 0) {
+      states[sender + END] = end;
+      flags |= DATA_UNACKNOWLEDGED << (shift + 8);
+    }
+    if (((ack - (states[sender + MAX_ACK] as number)) | 0) > 0) states[sender + MAX_ACK] = ack;
+    if (((sack + window - (states[receiver + MAX_END] as number) + 1) | 0) > 0)
+      states[receiver + MAX_END] = (sack + window + (window === 0 ? 1 : 0)) | 0;
+    if (ack === receiverEnd) flags &= ~(DATA_UNACKNOWLEDGED << (24 - shift));
+    states[at + SCALES] = flags;
+
+    const last = states[at + LAST_PACKET] as number;
+    let retransmissions = 0;
+    if (
+      (last & 0x1ffff) === (this.window | (direction << 16)) &&
+      states[at + LAST_SEQUENCE] === sequence &&
+      states[at + LAST_ACK_NUMBER] === ack &&
+      states[at + LAST_END] === end
+    )
+      retransmissions = Math.min(((last >> 20) & 0xff) + 1, 0xff);
+    states[at + LAST_SEQUENCE] = sequence;
+    states[at + LAST_ACK_NUMBER] = ack;
+    states[at + LAST_END] = end;
+    states[at + LAST_PACKET] = this.window | (direction << 16) | (ACK << 17) | (retransmissions << 20);
+
+    const { settings } = this;
+    let timeout = settings.tcp[TCP_ESTABLISHED] as number;
+    if (retransmissions >= settings.tcpMaxRetransmissions && timeout > settings.tcpRetransmitted)
+      timeout = settings.tcpRetransmitted;
+    else if ((flags & ANY_UNACKNOWLEDGED) !== 0 && timeout > settings.tcpUnacknowledged)
+      timeout = settings.tcpUnacknowledged;
+    else if (this.window === 0 && timeout > settings.tcpRetransmitted) timeout = settings.tcpRetransmitted;
+    words[base + META_EXPIRES] = now + timeout;
+    return true;
   }
 
   /** First packet of an entry: false if it can't begin one (kernel: tcp_new). */

@@ -33,6 +33,8 @@ import type { Manipulation } from './setup.js';
 
 /** Bytes of layer 4 that translating needs (kernel: 8 for TCP, UDP and GRE). */
 const L4_NEEDED = 8;
+/** Version field, in the second byte of a GRE header (RFC 2784 section 2.1). */
+const GRE_VERSION = 7;
 
 const other = new Tuple();
 const target = new Tuple();
@@ -115,10 +117,22 @@ function rewritePorts(
     case PROTO_ICMP:
       return rewriteIcmpId(packet, l4, wanted.sourcePort);
     case PROTO_GRE:
-      return l4 + L4_NEEDED <= wireEnd;
+      return greTranslatable(view, l4, end, wireEnd, manipulation);
     default:
       return true;
   }
+}
+
+/** Versions above 1 do not pass where the destination changes (kernel: gre_manip_pkt). */
+function greTranslatable(
+  view: DataView,
+  gre: number,
+  end: number,
+  wireEnd: number,
+  manipulation: Manipulation,
+): boolean {
+  if (gre + L4_NEEDED > wireEnd) return false;
+  return manipulation === 'src' || gre + 2 > end || (view.getUint8(gre + 1) & GRE_VERSION) <= 1;
 }
 
 /** Partial sum for replacing the 16 bits at `at`; nothing if they were not captured. */
