@@ -2,7 +2,8 @@
 import { linkSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { inProcess, natreplay, type Ran, ROOT, scratch } from '../support/cli.js';
+import { bash, CLI, inProcess, natreplay, type Ran, ROOT, scratch } from '../support/cli.js';
+import { needs } from '../support/requirements.js';
 
 const DOCKER = join(ROOT, 'captures/docker-bridge');
 const ETH0 = join(DOCKER, 'eth0.pcap');
@@ -132,6 +133,19 @@ describe('as a process of its own', () => {
     ['a record of 2 GiB', ['replay', 'huge-record.pcap', '-w', 'out.pcap'], /huge-record\.pcap: .* at byte 24/],
   ])('%s', (_, args, line) => {
     expectOneLine(natreplay(args, { cwd: folder.path }), 2, line);
+  });
+
+  const powerless = process.getuid?.() === 0 ? needs({ commands: ['setpriv'] }) : { skip: false, reason: '' };
+  it.skipIf(powerless.skip)(`files that may not be read or written ${powerless.reason}`.trim(), () => {
+    // Root may read everything, unless this capability is taken from it.
+    const as = process.getuid?.() === 0 ? 'setpriv --bounding-set=-dac_override,-dac_read_search ' : '';
+    writeFileSync(at('secret.pcap'), FILES['empty.pcap'] ?? '', { mode: 0o000 });
+    mkdirSync(at('closed'), { mode: 0o555 });
+    const replay = `${as}'${process.execPath}' '${CLI}' replay`;
+    expectOneLine(bash(`${replay} '${at('secret.pcap')}'`), 2, /secret\.pcap: no permission to read it/);
+    expectOneLine(bash(`${replay} '${ETH0}' --rules '${at('secret.pcap')}'`), 2, /secret\.pcap: it may not be read/);
+    expectOneLine(bash(`${replay} '${ETH0}' -w '${at('closed/out.pcap')}'`), 2, /out\.pcap: no permission to write it/);
+    expectOneLine(bash(`${replay} '${ETH0}' --json '${at('closed/out.json')}'`), 2, /out\.json: may not be written/);
   });
 
   it('no command: the help', () => {
