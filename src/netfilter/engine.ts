@@ -315,6 +315,7 @@ export class Engine {
     this.noteTranslation(results, i);
     if (path.why !== '') this.note(results, i, path.why);
     this.rememberPath(columns, i, ingress);
+    path.finish(packet);
   }
 
   private noteTranslation(results: ResultColumns, i: number): void {

@@ -56,8 +56,8 @@ export class PacketPath {
   receive(packet: Packet, ingress: InterfaceIndex, tracked: boolean): void {
     this.begin();
     packet.inInterface = ingress;
+    if (tracked && packet.info === CT_NONE) this.why = this.parts.conntrack?.reason ?? 'invalid';
     if (this.hook(packet, 'PREROUTING', tracked)) this.routeIn(packet, ingress);
-    this.end(packet);
   }
 
   /** A packet that the host itself sends. */
@@ -67,17 +67,17 @@ export class PacketPath {
       // DNAT in OUTPUT may have changed where it goes (ip_route_me_harder).
       if (this.routeOut(packet)) this.leave(packet);
     }
-    this.end(packet);
+  }
+
+  /** To be called when nothing more is asked about the packet's connection: what it leaves behind unconfirmed is given back. */
+  finish(packet: Packet): void {
+    this.parts.conntrack?.finish(packet);
   }
 
   private begin(): void {
     this.verdict = VERDICT_DROP;
     this.egress = NO_INTERFACE;
     this.why = '';
-  }
-
-  private end(packet: Packet): void {
-    this.parts.conntrack?.finish(packet);
   }
 
   private routeIn(packet: Packet, ingress: InterfaceIndex): void {
