@@ -87,6 +87,7 @@ class MergedReader implements CaptureReader {
     slab.begin = 0;
     slab.end = 0;
     slab.records.count = 0;
+    slab.records.shortened = 0;
     slab.layout = this.layout;
     if (this.failure !== undefined) throw this.failure;
     for (const input of this.inputs) await this.refill(input);

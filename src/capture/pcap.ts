@@ -26,8 +26,8 @@ const LINKTYPE = 20;
 export const PCAP_RECORD_HEADER = 16;
 export const PCAP_MODIFIED_RECORD_HEADER = 24;
 const FRACTION = 4;
-const CAPTURED = 8;
-const ON_WIRE = 12;
+export const CAPTURED = 8;
+export const ON_WIRE = 12;
 /** Modified format: interface index, protocol, then the packet type as AF_PACKET has it. */
 const PACKET_TYPE = 22;
 const PACKET_OUTGOING = 4;
@@ -98,6 +98,7 @@ export function walkPcap(slab: Slab, from: number, to: number, header: PcapHeade
   const columns = slab.records;
   const bound = maximumFrame(header.linkType);
   columns.count = 0;
+  columns.shortened = 0;
   let at = from;
   for (let before = -1; columns.count !== before; ) {
     before = columns.count;

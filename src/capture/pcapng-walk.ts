@@ -69,6 +69,7 @@ export class PcapngWalker {
     let littleEndian = !this.bigEndian;
     let at = from;
     columns.count = 0;
+    columns.shortened = 0;
     for (;;) {
       if (this.inSection) {
         const before = columns.count;

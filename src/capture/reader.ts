@@ -89,6 +89,7 @@ export abstract class SlabReader implements CaptureReader {
     slab.begin = 0;
     slab.end = 0;
     slab.records.count = 0;
+    slab.records.shortened = 0;
     if (this.finished) return false;
     const filler = this.filler;
     await filler.fill(slab);

@@ -30,6 +30,8 @@ export const DIRECTION_OUTBOUND = 2;
 /** What walking a slab finds, a column for each field; entry i belongs to record i of the slab. */
 export class RecordColumns {
   count = 0;
+  /** How many records `shorten` was called for; 0 after reading. */
+  shortened = 0;
   /** Offset in the slab of the record's header (pcap) or block (pcapng). */
   readonly start: Int32Array;
   /** Offset just past the record, padding and trailers included. */
@@ -60,6 +62,16 @@ export class RecordColumns {
     this.nanoseconds = ints();
     this.direction = new Uint8Array(new SharedArrayBuffer(capacity));
     this.seconds = new Float64Array(new SharedArrayBuffer(capacity * 8));
+  }
+
+  /**
+   * Gives record i shorter lengths than it was read with: the frame's first `captured` bytes are what is written of it.
+   * Only columns change; a writer brings the bytes in line.
+   */
+  shorten(i: number, captured: number, wire: number): void {
+    this.capturedLength[i] = captured;
+    this.wireLength[i] = wire;
+    this.shortened++;
   }
 }
 

@@ -101,25 +101,37 @@ export class Section {
     return this.block(1, this.bytes().u16(linkType).u16(0).u32(snaplen), options);
   }
 
-  enhanced(id: number, time: bigint, frame: Uint8Array, options: readonly TestOption[] = []): Buffer {
+  enhanced(
+    id: number,
+    time: bigint,
+    frame: Uint8Array,
+    options: readonly TestOption[] = [],
+    wireLength = frame.length,
+  ): Buffer {
     const body = this.bytes()
       .u32(id)
       .u32(Number(time >> 32n))
       .u32(Number(time & 0xffffffffn));
-    return this.block(6, body.u32(frame.length).u32(frame.length).raw(frame), options);
+    return this.block(6, body.u32(frame.length).u32(wireLength).raw(frame), options);
   }
 
   simple(frame: Uint8Array, wireLength = frame.length): Buffer {
     return this.block(3, this.bytes().u32(wireLength).raw(frame));
   }
 
-  obsolete(id: number, time: bigint, frame: Uint8Array, options: readonly TestOption[] = []): Buffer {
+  obsolete(
+    id: number,
+    time: bigint,
+    frame: Uint8Array,
+    options: readonly TestOption[] = [],
+    wireLength = frame.length,
+  ): Buffer {
     const body = this.bytes()
       .u16(id)
       .u16(0xffff)
       .u32(Number(time >> 32n))
       .u32(Number(time & 0xffffffffn));
-    return this.block(2, body.u32(frame.length).u32(frame.length).raw(frame), options);
+    return this.block(2, body.u32(frame.length).u32(wireLength).raw(frame), options);
   }
 
   statistics(id: number): Buffer {

@@ -62,6 +62,8 @@ export interface CopyOptions {
   /** Output of record i, counted over the whole capture; NOT_WRITTEN drops it. */
   readonly output?: (i: number) => number;
   readonly size?: number;
+  /** Bytes that record i's frame is cut to before it is written; undefined: as it is. */
+  readonly length?: (i: number) => number | undefined;
 }
 
 /** Reads `from` (paths are opened) and writes it to `to`, every record unless told otherwise. */
@@ -70,14 +72,21 @@ export async function copy(
   to: string,
   options: CopyOptions = {},
 ): Promise<readonly WrittenFile[]> {
-  const { outputs = [{ name: undefined }], output = () => 0, size = SMALL } = options;
+  const { outputs = [{ name: undefined }], output = () => 0, size = SMALL, length = () => undefined } = options;
   const reader = typeof from === 'string' ? await openCapture(from) : from;
   const writer = await createCaptureWriter(to, { source: reader, outputs });
   const slab = new Slab(size);
   let first = 0;
   try {
     while (await reader.next(slab)) {
-      const { count } = slab.records;
+      const { records } = slab;
+      const { count, capturedLength, wireLength } = records;
+      for (let i = 0; i < count; i++) {
+        const to = length(first + i);
+        if (to !== undefined) {
+          records.shorten(i, Math.min(capturedLength[i] as number, to), Math.min(wireLength[i] as number, to));
+        }
+      }
       await writer.write(
         slab,
         Int32Array.from({ length: count }, (_, i) => output(first + i)),

@@ -8,8 +8,8 @@ export interface Encoder {
   readonly records: number;
   /**
    * Adds to `segments` what of the slab goes into the file: its records whose `output[i]` is not NOT_WRITTEN, the
-   * extras, and the blocks between. May rewrite interface numbers where they lie in the slab. Throws NatreplayError
-   * when the format cannot hold a record.
+   * extras, and the blocks between. May rewrite interface numbers, and records that were shortened, where they lie in
+   * the slab; of several encoders only one has a record. Throws NatreplayError when the format cannot hold a record.
    */
   encode(slab: Slab, output: Int32Array, extras: readonly ExtraRecord[], segments: Segments): void;
   /** Takes up blocks that are not packets and came before this file was begun. */

@@ -15,6 +15,7 @@ import { RecordBatch } from './batch.js';
 import { copyBytes } from './copy.js';
 import type { Encoder } from './encoder.js';
 import type { Segments } from './segments.js';
+import { shortenPcapRecord } from './shorten.js';
 
 /** Whether a slab's records are, byte for byte, records of a file with this encoding. */
 function sameLayout(slab: Slab, encoding: PcapEncoding): boolean {
@@ -44,12 +45,13 @@ export class PcapCopyEncoder implements Encoder {
   encode(slab: Slab, output: Int32Array, extras: readonly ExtraRecord[], segments: Segments): void {
     if (!sameLayout(slab, this.encoding)) throw new Error('the slab has another layout than the file');
     this.start(segments);
-    const { count, start, end } = slab.records;
+    const { count, start, end, shortened } = slab.records;
     let nextExtra = this.putExtras(extras, 0, -1, segments);
     let extraAt = extras[nextExtra]?.after ?? count;
     for (let i = 0; i < count; i++) {
       if (output[i] !== NOT_WRITTEN) {
-        segments.run(start[i] as number, end[i] as number);
+        const to = shortened === 0 ? (end[i] as number) : shortenPcapRecord(slab, i, this.encoding.bigEndian);
+        segments.run(start[i] as number, to);
         this.records++;
       }
       if (i === extraAt) {

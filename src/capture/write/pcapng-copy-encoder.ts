@@ -25,6 +25,7 @@ import type { Slab } from '../slab.js';
 import { type ExtraRecord, NOT_WRITTEN, type OutputInterface } from '../types.js';
 import type { Encoder } from './encoder.js';
 import type { Segments } from './segments.js';
+import { shortenPacketBlock } from './shorten.js';
 
 /** Section length "not stated". */
 const UNSTATED_LENGTH = new Uint8Array(8).fill(0xff);
@@ -63,7 +64,7 @@ export class PcapngCopyEncoder implements Encoder {
   ) {}
 
   encode(slab: Slab, output: Int32Array, extras: readonly ExtraRecord[], segments: Segments): void {
-    const { count, start, end } = slab.records;
+    const { count, start, end, shortened } = slab.records;
     let done = slab.begin;
     let nextExtra = 0;
     for (let i = -1; i <= count; i++) {
@@ -75,7 +76,7 @@ export class PcapngCopyEncoder implements Encoder {
         const to = output[i] as number;
         if (to !== NOT_WRITTEN) {
           this.direct(slab.view, next, to, segments);
-          segments.run(next, done);
+          segments.run(next, shortened === 0 ? done : shortenPacketBlock(slab, i, this.littleEndian));
           this.records++;
         }
       }
