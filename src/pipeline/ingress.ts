@@ -59,10 +59,12 @@ export class IngressStage {
       const ifindex = columns.ifindex[i] as number;
       if (ingress === INGRESS_UNKNOWN && ifindex >= 0) ingress = this.byIfindex.get(ifindex) ?? INGRESS_UNKNOWN;
       results.ingress[i] = ingress;
+      const own = this.allMacs.size > 0 && this.isOwnSender(slab, columns.sender[i] as number, ingress);
       if (!this.findOutgoing) columns.flags[i] = (columns.flags[i] as number) & ~FLAG_OUTGOING;
-      else if (this.allMacs.size > 0 && this.isOwnSender(slab, columns.sender[i] as number, ingress))
-        columns.flags[i] = (columns.flags[i] as number) | FLAG_OUTGOING;
-      if (ingress >= 0 && this.ethernet[source] === true && this.isForOther(slab, records.frame[i] as number, ingress))
+      else if (own) columns.flags[i] = (columns.flags[i] as number) | FLAG_OUTGOING;
+      // What the host sent is addressed to others of course: where it is to be replayed, that must not drop it.
+      if (own || ingress < 0 || this.ethernet[source] !== true) continue;
+      if (this.isForOther(slab, records.frame[i] as number, ingress))
         columns.flags[i] = (columns.flags[i] as number) | FLAG_OTHER_HOST;
     }
   }
