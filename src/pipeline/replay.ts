@@ -1,7 +1,7 @@
 /**
  * The main job: captures in, the translated capture out.
  *
- *   reader ─▶ slab ─▶ parse ─▶ ingress ─▶ track ─▶ outputs ─▶ writer
+ *   reader ─▶ slab ─▶ parse ─▶ ingress ─▶ track ─▶ outputs ─▶ padding ─▶ writer
  *
  * One thread runs the stages; reading ahead and writing behind overlap with them. Two slabs take turns: while one is
  * being written, the other is worked on.
@@ -26,6 +26,7 @@ import type { Ruleset } from '../rules/types.js';
 import { IngressStage, LOCAL_NAME } from './ingress.js';
 import { OutputStage } from './outputs.js';
 import { PacketLogStage } from './packetlog.js';
+import { cutPadding } from './padding.js';
 import { samplePackets } from './samples.js';
 import { RunSummary } from './summary.js';
 
@@ -239,7 +240,9 @@ class ReplayRun {
       stages.engine.track(slab, columns, results, start, end);
       this.serviceTime.recordBatch((performance.now() - before) * 1e6, end - start);
       stages.outputs.run(slab, results, output, position, start, end);
-      stages.summary.count(slab, results, start, end);
+      stages.summary.countReceived(slab, results, start, end);
+      cutPadding(slab, columns, results, start, end);
+      stages.summary.countSent(slab, results, start, end);
     }
     if (stages.log !== undefined) await this.writeLog(stages.log, bench);
     if (this.writer !== undefined) {

@@ -51,8 +51,8 @@ export class RunSummary {
     this.counters = new InterfaceCounterTable(host.interfaces.length);
   }
 
-  /** Records `start` to `end`, all of the slab if not given. */
-  count(slab: Slab, results: ResultColumns, start = 0, end = slab.records.count): void {
+  /** What came in: records `start` to `end` (all of the slab if not given), padding included. */
+  countReceived(slab: Slab, results: ResultColumns, start = 0, end = slab.records.count): void {
     const { records } = slab;
     for (let i = start; i < end; i++) {
       const verdict = results.verdict[i] as number;
@@ -62,11 +62,19 @@ export class RunSummary {
       this.bySource[source] = (this.bySource[source] ?? 0) + 1;
       if (verdict === VERDICT_OUTGOING) continue;
       this.counters.received(results.ingress[i] as number, bytes);
-      if (verdict === VERDICT_FORWARD) this.counters.sent(results.egress[i] as number, bytes);
       if (verdict <= VERDICT_LOCAL && results.nat[i] !== 0) this.translated++;
     }
     this.noteTimes(slab, start, end);
     this.records += end - start;
+  }
+
+  /** What the host sent on: the same records, after their padding was cut. */
+  countSent(slab: Slab, results: ResultColumns, start = 0, end = slab.records.count): void {
+    const { wireLength } = slab.records;
+    for (let i = start; i < end; i++) {
+      if (results.verdict[i] !== VERDICT_FORWARD) continue;
+      this.counters.sent(results.egress[i] as number, wireLength[i] as number);
+    }
   }
 
   private noteTimes(slab: Slab, start: number, end: number): void {
