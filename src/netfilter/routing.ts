@@ -37,13 +37,14 @@ export class InputRouter {
     out.iface = NO_INTERFACE;
     const from = source[0] ?? 0;
     const to = destination[0] ?? 0;
-    const fault = this.martian(from, to, ingress);
+    const toAll = isMulticast(to) || isLimitedBroadcast(to) || (isZeroNet(from) && isZeroNet(to));
+    const fault = toAll ? this.martianToAll(source, ingress) : this.martian(from, to, ingress);
     if (fault !== undefined) {
       drop(out, fault);
     } else if (isMulticast(to)) {
       if (to >>> 0 === ALL_HOSTS) out.kind = 'local';
       else drop(out, 'multicast');
-    } else if (isLimitedBroadcast(to)) {
+    } else if (toAll) {
       out.kind = 'local';
     } else {
       this.lookup(source, destination, ingress, out);
@@ -53,7 +54,6 @@ export class InputRouter {
   /** Addresses that can't be on the wire. */
   private martian(from: number, to: number, ingress: InterfaceIndex): string | undefined {
     if (isMulticast(from) || isLimitedBroadcast(from)) return 'martian-source';
-    if (isMulticast(to) || isLimitedBroadcast(to)) return undefined;
     if (isZeroNet(from)) return 'martian-source';
     if (isZeroNet(to)) return 'martian-destination';
     if (isLoopback(to)) return this.routesLoopback(ingress) ? undefined : 'martian-destination';
@@ -61,10 +61,18 @@ export class InputRouter {
     return undefined;
   }
 
+  /** Of what is sent to everybody: a host that has no address yet may send it, this host's own may not come back. */
+  private martianToAll(source: Uint32Array, ingress: InterfaceIndex): string | undefined {
+    const from = source[0] ?? 0;
+    if (isMulticast(from) || isLimitedBroadcast(from)) return 'martian-source';
+    return !isZeroNet(from) && this.isOwnAddress(source, ingress) ? 'martian-source' : undefined;
+  }
+
   private lookup(source: Uint32Array, destination: Uint32Array, ingress: InterfaceIndex, out: Routing): void {
     const route = this.host.route(4, destination);
     if (route?.type === 'broadcast') {
-      out.kind = 'local';
+      if (this.isOwnAddress(source, ingress)) drop(out, 'martian-source');
+      else out.kind = 'local';
       return;
     }
     if (route === undefined) {

@@ -102,6 +102,26 @@ describe('sources', () => {
   });
 });
 
+describe('to everybody', () => {
+  // Each asked of Linux 6.18, by a packet of its own.
+  it.each([
+    ['203.0.113.5', '192.168.1.255', 'martian-source'],
+    ['127.0.0.1', '192.168.1.255', 'martian-source'],
+    ['192.168.1.10', '192.168.1.255', 'local'],
+    ['203.0.113.5', '255.255.255.255', 'martian-source'],
+    ['127.0.0.1', '255.255.255.255', 'martian-source'],
+    ['192.168.1.10', '255.255.255.255', 'local'],
+    ['0.0.0.0', '255.255.255.255', 'local'],
+    ['0.0.0.0', '0.0.0.0', 'local'],
+    ['203.0.113.5', '224.0.0.1', 'martian-source'],
+    ['127.0.0.1', '224.0.0.1', 'martian-source'],
+    ['192.168.1.10', '224.0.0.1', 'local'],
+    ['0.0.0.0', '224.0.0.1', 'local'],
+  ])('%s > %s: %s', (src, dst, expected) => {
+    expect(way(src, dst)).toBe(expected);
+  });
+});
+
 describe('TTL (E1)', () => {
   it.each([
     [0, 'ttl-expired'],
