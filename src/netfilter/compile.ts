@@ -12,6 +12,7 @@ import type {
   Ruleset,
   TableName,
 } from '../rules/types.js';
+import { coversAddress, coversInterface, coversProtocol, prefilterOf } from './prefilter.js';
 
 export type Predicate = (packet: PacketContext) => boolean;
 
@@ -23,7 +24,7 @@ export type CompiledTarget =
 export interface CompiledRule {
   /** Index into the counters, and the name of the rule in `RuleNames`. */
   readonly id: number;
-  /** All of them must hold; the cheapest first, in the kernel's order: fixed part, then matches as written. */
+  /** All of them must hold: what the chain's prefilter does not cover, fixed part first, then matches as written. */
   readonly predicates: readonly Predicate[];
   readonly target: CompiledTarget;
 }
@@ -35,6 +36,8 @@ export interface CompiledChain {
   /** Counter of the policy. */
   readonly policyId: number;
   rules: readonly CompiledRule[];
+  /** What most rules ask first, PREFILTER_WORDS a rule; undefined for IPv6. */
+  prefilter: Int32Array | undefined;
 }
 
 export interface CompiledTable {
@@ -89,6 +92,7 @@ export function compileRuleset(
       const compiled = chains.get(chain.name);
       if (compiled === undefined) continue;
       compiled.rules = chain.rules.map((rule) => compileRule(rule, chains, context, counters, keepCounters));
+      if (context.family === 4) compiled.prefilter = prefilterOf(chain.rules, context.host);
     }
     const hooks = new Map<BuiltinChain, CompiledChain>();
     for (const chain of chains.values()) {
@@ -104,7 +108,7 @@ function emptyChain(table: TableName, chain: Chain, counters: RuleCounterTable, 
     chain.policy === undefined
       ? -1
       : counters.add(`${table}:${chain.name}:policy`, keep ? chain.packets : 0, keep ? chain.bytes : 0);
-  return { name: chain.name, policy: chain.policy, policyId, rules: [] };
+  return { name: chain.name, policy: chain.policy, policyId, rules: [], prefilter: undefined };
 }
 
 function compileRule(
@@ -123,12 +127,16 @@ function compilePredicates(rule: Rule, context: CompileContext): Predicate[] {
   const predicates: Predicate[] = [];
   const { source, destination, inInterface, outInterface, protocol, fragment } = rule;
   const words = context.family === 4 ? 1 : 4;
-  if (source !== undefined) predicates.push(addressPredicate(source, words, (p) => p.source));
-  if (destination !== undefined) predicates.push(addressPredicate(destination, words, (p) => p.destination));
-  if (inInterface !== undefined) predicates.push(interfacePredicate(inInterface, context.host, (p) => p.inInterface));
-  if (outInterface !== undefined)
+  const covered = context.family === 4;
+  if (source !== undefined && !(covered && coversAddress(source)))
+    predicates.push(addressPredicate(source, words, (p) => p.source));
+  if (destination !== undefined && !(covered && coversAddress(destination)))
+    predicates.push(addressPredicate(destination, words, (p) => p.destination));
+  if (inInterface !== undefined && !(covered && coversInterface(inInterface)))
+    predicates.push(interfacePredicate(inInterface, context.host, (p) => p.inInterface));
+  if (outInterface !== undefined && !(covered && coversInterface(outInterface)))
     predicates.push(interfacePredicate(outInterface, context.host, (p) => p.outInterface));
-  if (protocol !== undefined && protocol.number !== 0) {
+  if (protocol !== undefined && protocol.number !== 0 && !(covered && coversProtocol(protocol))) {
     const { number, negated } = protocol;
     predicates.push((p) => (p.protocol === number) !== negated);
   }

@@ -38,15 +38,9 @@ import {
   SEEN_REPLY,
   SRC_NAT,
 } from './conntrack/flowtable.js';
+import { CT_ESTABLISHED, CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED } from './results.js';
 
-/** How a packet stands to its connection (kernel: enum ip_conntrack_info, the direction apart). */
-export const CT_NONE = 0;
-export const CT_NEW = 1;
-export const CT_ESTABLISHED = 2;
-export const CT_RELATED = 3;
-export const CT_UNTRACKED = 4;
-/** Tracking is not on for this packet's family: no state at all. */
-export const CT_OFF = 5;
+export { CT_ESTABLISHED, CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED };
 
 /** Reads one entry of the flow table for matches. */
 class EntryView implements ConnectionView {

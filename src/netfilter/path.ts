@@ -9,7 +9,7 @@ import { IPV4_CHECKSUM, IPV4_TTL } from '../packet/ipv4.js';
 import { PROTO_ICMP } from '../packet/transport.js';
 import type { NatRange } from '../rules/extension.js';
 import type { BuiltinChain, TableName } from '../rules/types.js';
-import type { CompiledTable, RuleCounterTable } from './compile.js';
+import type { CompiledChain, CompiledTable, RuleCounterTable } from './compile.js';
 import type { Conntrack } from './conntrack/conntrack.js';
 import { CONFIRMED, DYING } from './conntrack/flowtable.js';
 import { HOOK_MANIPULATION, HOOK_STEPS } from './hooks.js';
@@ -17,11 +17,13 @@ import { translate, translateIcmpError } from './nat/rewrite.js';
 import type { NatSetup } from './nat/setup.js';
 import { CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED, type Packet } from './packet.js';
 import { VERDICT_DROP, VERDICT_FORWARD, VERDICT_LOCAL } from './results.js';
+import type { RouteCache } from './routecache.js';
 import { InputRouter, newRouting } from './routing.js';
 import { ChainWalker, WALK_DROP } from './walk.js';
 
 export interface PathParts {
   readonly host: Host;
+  readonly routes: RouteCache;
   readonly tables: ReadonlyMap<TableName, CompiledTable>;
   readonly counters: RuleCounterTable;
   /** Undefined: nothing in the rules needs connection tracking (KERNEL.md A6). */
@@ -41,9 +43,11 @@ export class PacketPath {
   why = '';
   private readonly router: InputRouter;
   private readonly routing = newRouting();
+  private readonly plan: Plan;
 
   constructor(private readonly parts: PathParts) {
-    this.router = new InputRouter(parts.host);
+    this.router = new InputRouter(parts.host, parts.routes);
+    this.plan = planOf(parts);
     this.walker = new ChainWalker(parts.counters, {
       nat: (packet, range, rule) => this.mapTo(packet, range, rule),
       notrack: (packet) => {
@@ -108,7 +112,7 @@ export class PacketPath {
   }
 
   private routeOut(packet: Packet): boolean {
-    const route = this.parts.host.route(4, packet.destination);
+    const route = this.parts.routes.route(packet.destination);
     if (route === undefined || (route.type !== 'unicast' && route.type !== 'local' && route.type !== 'broadcast')) {
       this.why = 'no-route';
       return false;
@@ -137,26 +141,27 @@ export class PacketPath {
   /** Runs what hangs at a hook. False: the packet is dropped. `tracked`: connection tracking has seen it already. */
   private hook(packet: Packet, hook: BuiltinChain, tracked: boolean): boolean {
     packet.hook = hook;
-    for (const step of HOOK_STEPS[hook]) {
-      switch (step) {
-        case 'conntrack':
+    const steps = this.plan[hook];
+    for (let k = 0; k < steps.length; k++) {
+      const step = steps[k] as PlannedStep;
+      switch (step.kind) {
+        case STEP_TABLE:
+          if (!this.walkChain(packet, step.chain)) return false;
+          break;
+        case STEP_CONNTRACK:
           if (!tracked && !this.track(packet, hook === 'PREROUTING')) return false;
           break;
-        case 'nat':
-          if (!this.translate(packet, hook)) return false;
-          break;
-        case 'confirm':
-          if (!this.confirm(packet)) return false;
+        case STEP_NAT:
+          if (!this.translate(packet, hook, step.chain)) return false;
           break;
         default:
-          if (!this.walkTable(packet, step, hook)) return false;
+          if (!this.confirm(packet)) return false;
       }
     }
     return true;
   }
 
-  private walkTable(packet: Packet, table: TableName, hook: BuiltinChain): boolean {
-    const chain = this.parts.tables.get(table)?.hooks.get(hook);
+  private walkChain(packet: Packet, chain: CompiledChain | undefined): boolean {
     if (chain === undefined || this.walker.walk(chain, packet) !== WALK_DROP) return true;
     this.why = this.parts.counters.names[this.walker.decidedBy] ?? '';
     return false;
@@ -182,8 +187,8 @@ export class PacketPath {
     return !packet.dropped;
   }
 
-  private translate(packet: Packet, hook: BuiltinChain): boolean {
-    const { nat, tables } = this.parts;
+  private translate(packet: Packet, hook: BuiltinChain, chain: CompiledChain | undefined): boolean {
+    const { nat } = this.parts;
     const manipulation = HOOK_MANIPULATION[hook];
     if (nat === undefined || manipulation === undefined || packet.entry < 0) return true;
     if (packet.info === CT_RELATED && packet.protocol === PROTO_ICMP) {
@@ -192,11 +197,7 @@ export class PacketPath {
       return false;
     }
     if (packet.info === CT_NEW && !nat.isDone(packet, manipulation)) {
-      const chain = tables.get('nat')?.hooks.get(hook);
-      if (chain !== undefined && this.walker.walk(chain, packet) === WALK_DROP) {
-        this.why = this.parts.counters.names[this.walker.decidedBy] ?? '';
-        return false;
-      }
+      if (!this.walkChain(packet, chain)) return false;
       if (!nat.isDone(packet, manipulation)) nat.bindNull(packet, manipulation);
     }
     if (translate(packet, manipulation)) return true;
@@ -219,6 +220,38 @@ export class PacketPath {
     this.why = 'no-free-tuple';
     return false;
   }
+}
+
+/** What a hook has to do, of all it might: tables without that chain, and tracking that is off, are left out. */
+type Plan = Readonly<Record<BuiltinChain, readonly PlannedStep[]>>;
+
+interface PlannedStep {
+  readonly kind: number;
+  /** Of tables, and of nat if it has one there. */
+  readonly chain: CompiledChain | undefined;
+}
+
+const STEP_TABLE = 1;
+const STEP_CONNTRACK = 2;
+const STEP_NAT = 3;
+const STEP_CONFIRM = 4;
+
+function planOf({ tables, nat, conntrack }: PathParts): Plan {
+  const steps = (hook: BuiltinChain): PlannedStep[] =>
+    HOOK_STEPS[hook].flatMap((step): PlannedStep[] => {
+      if (step === 'conntrack') return [{ kind: STEP_CONNTRACK, chain: undefined }];
+      if (step === 'confirm') return conntrack === undefined ? [] : [{ kind: STEP_CONFIRM, chain: undefined }];
+      const chain = tables.get(step)?.hooks.get(hook);
+      if (step === 'nat') return nat === undefined ? [] : [{ kind: STEP_NAT, chain }];
+      return chain === undefined ? [] : [{ kind: STEP_TABLE, chain }];
+    });
+  return {
+    PREROUTING: steps('PREROUTING'),
+    INPUT: steps('INPUT'),
+    FORWARD: steps('FORWARD'),
+    OUTPUT: steps('OUTPUT'),
+    POSTROUTING: steps('POSTROUTING'),
+  };
 }
 
 /** Kernel: ip_decrease_ttl. */

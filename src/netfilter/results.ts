@@ -1,5 +1,14 @@
 /** What tracking says of a slab's packets, a column for each answer; entry i belongs to record i. */
 
+/** How a packet stands to its connection (kernel: enum ip_conntrack_info, the direction apart). */
+export const CT_NONE = 0;
+export const CT_NEW = 1;
+export const CT_ESTABLISHED = 2;
+export const CT_RELATED = 3;
+export const CT_UNTRACKED = 4;
+/** Tracking is not on, or the packet never came to it: no state at all. */
+export const CT_OFF = 5;
+
 /** Verdicts. Zero is none: a record that no stage has judged. */
 export const VERDICT_FORWARD = 1;
 export const VERDICT_LOCAL = 2;
@@ -45,6 +54,14 @@ export class ResultColumns {
     this.why = ints();
     this.dnatRule = ints();
     this.snatRule = ints();
+  }
+
+  /** Forgets the answers for records `from` to `to`; the ingress stays. */
+  clear(from: number, to: number): void {
+    this.egress.fill(-1, from, to);
+    this.why.fill(WHY_NONE, from, to);
+    this.nat.fill(0, from, to);
+    this.state.fill(CT_OFF, from, to);
   }
 }
 

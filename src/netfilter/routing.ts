@@ -3,6 +3,7 @@
  */
 import type { Host, InterfaceIndex, Route } from '../host/types.js';
 import { NO_INTERFACE } from '../host/types.js';
+import type { RouteCache } from './routecache.js';
 
 /** Result of routing an incoming packet: one object, filled anew each time. */
 export interface Routing {
@@ -28,7 +29,10 @@ const ALL_HOSTS = 0xe0000001;
 export class InputRouter {
   private readonly forwarding: boolean;
 
-  constructor(private readonly host: Host) {
+  constructor(
+    private readonly host: Host,
+    private readonly routes: RouteCache,
+  ) {
     this.forwarding = host.sysctl('net.ipv4.ip_forward') !== '0';
   }
 
@@ -69,7 +73,7 @@ export class InputRouter {
   }
 
   private lookup(source: Uint32Array, destination: Uint32Array, ingress: InterfaceIndex, out: Routing): void {
-    const route = this.host.route(4, destination);
+    const route = this.routes.route(destination);
     if (route?.type === 'broadcast') {
       if (this.isOwnAddress(source, ingress)) drop(out, 'martian-source');
       else out.kind = 'local';
@@ -101,7 +105,7 @@ export class InputRouter {
   /** A packet from outside with the host's own source address is dropped unless accept_local says otherwise. */
   private isOwnAddress(source: Uint32Array, ingress: InterfaceIndex): boolean {
     const iface = this.host.interfaces[ingress];
-    if (iface?.loopback === true || this.host.route(4, source)?.type !== 'local') return false;
+    if (iface?.loopback === true || this.routes.route(source)?.type !== 'local') return false;
     return this.switch('accept_local', iface?.name) !== '1';
   }
 

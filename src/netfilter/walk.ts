@@ -2,6 +2,7 @@
 import type { NatRange } from '../rules/extension.js';
 import type { CompiledChain, CompiledRule, RuleCounterTable } from './compile.js';
 import type { Packet } from './packet.js';
+import { Prefilter } from './prefilter.js';
 
 /** Results of a walk. Zero is no verdict. */
 export const WALK_ACCEPT = 1;
@@ -18,6 +19,7 @@ export interface WalkActions {
 }
 
 export class ChainWalker {
+  private readonly prefilter = new Prefilter();
   /** Rules looked at, a deterministic figure. */
   evaluated = 0;
   /** Rule or policy that gave the last verdict; index into the counters. */
@@ -38,8 +40,18 @@ export class ChainWalker {
   }
 
   private walkRules(chain: CompiledChain, packet: Packet): number {
-    for (const rule of chain.rules) {
+    const { rules, prefilter } = chain;
+    const count = rules.length;
+    if (prefilter !== undefined) this.prefilter.load(packet);
+    for (let k = 0; k < count; k++) {
+      if (prefilter !== undefined) {
+        const next = this.prefilter.next(prefilter, k, count);
+        this.evaluated += next - k;
+        if (next === count) break;
+        k = next;
+      }
       this.evaluated++;
+      const rule = rules[k] as CompiledRule;
       if (!matches(rule, packet)) {
         if (!packet.dropped) continue;
         this.decidedBy = rule.id;

@@ -24,9 +24,9 @@ const ETHERTYPE_QINQ = 0x88a8;
 const ETHERTYPE_QINQ_OLD_FIRST = 0x9100;
 const ETHERTYPE_QINQ_OLD_LAST = 0x9300;
 
-const ETHERNET_HEADER = 14;
-const ETHERNET_SENDER = 6;
-const ETHERNET_TYPE = 12;
+export const ETHERNET_HEADER = 14;
+export const ETHERNET_SENDER = 6;
+export const ETHERNET_TYPE = 12;
 const VLAN_TAG = 4;
 
 const SLL_HEADER = 16;

@@ -15,8 +15,8 @@ export class Tuple {
   copyFrom(other: Tuple): this {
     this.family = other.family;
     this.protocol = other.protocol;
-    this.source.set(other.source);
-    this.destination.set(other.destination);
+    copyAddress(other.source, this.source);
+    copyAddress(other.destination, this.destination);
     this.sourcePort = other.sourcePort;
     this.destinationPort = other.destinationPort;
     return this;
@@ -32,6 +32,14 @@ export class Tuple {
       sameAddress(this.destination, other.destination)
     );
   }
+}
+
+/** Word by word: TypedArray.set costs ten times as much for so few. */
+export function copyAddress(from: Uint32Array, to: Uint32Array): void {
+  to[0] = from[0] as number;
+  to[1] = from[1] as number;
+  to[2] = from[2] as number;
+  to[3] = from[3] as number;
 }
 
 export function sameAddress(a: Uint32Array, b: Uint32Array): boolean {

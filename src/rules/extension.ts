@@ -78,6 +78,11 @@ export interface ExtensionBase<O> {
 
 export interface MatchExtension<O> extends ExtensionBase<O> {
   readonly kind: 'match';
+  /**
+   * Range outside of which no destination port of a packet with a whole TCP or UDP header matches; undefined if these
+   * options have none. Lets a chain pass over rules without asking each of them.
+   */
+  destinationPorts?(options: O): { readonly min: number; readonly max: number } | undefined;
   compile(options: O, context: CompileContext): (packet: PacketContext) => boolean;
 }
 

@@ -19,7 +19,7 @@ import {
   UDP_HEADER,
   UDP_LENGTH,
 } from '../../packet/transport.js';
-import { sameAddress, Tuple } from '../../packet/tuple.js';
+import { copyAddress, sameAddress, Tuple } from '../../packet/tuple.js';
 import { CT_ESTABLISHED, CT_NEW, CT_NONE, type Packet } from '../packet.js';
 import {
   ASSURED,
@@ -91,8 +91,8 @@ export class Conntrack {
     const { tuple } = this;
     tuple.family = packet.family;
     tuple.protocol = packet.protocol;
-    tuple.source.set(packet.source);
-    tuple.destination.set(packet.destination);
+    copyAddress(packet.source, tuple.source);
+    copyAddress(packet.destination, tuple.destination);
     if (!readPorts(tuple, packet.view, packet.l4, packet.end)) {
       this.invalid(packet, 'invalid-tuple');
       return;
@@ -184,9 +184,8 @@ export class Conntrack {
   confirm(packet: Packet): boolean {
     const { table, tuple } = this;
     const { entry } = packet;
-    for (const direction of [ORIGINAL, REPLY]) {
-      if (this.lookup(table.readTuple(entry, direction, tuple), packet.now) >= 0) return false;
-    }
+    if (this.lookup(table.readTuple(entry, ORIGINAL, tuple), packet.now) >= 0) return false;
+    if (this.lookup(table.readTuple(entry, REPLY, tuple), packet.now) >= 0) return false;
     table.link(entry);
     this.created++;
     this.sweep(packet.now);

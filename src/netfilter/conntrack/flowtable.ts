@@ -100,6 +100,9 @@ export class FlowTable {
   peak = 0;
   /** Entries ever handed out: 0..used-1 are, or were, in use. */
   used = 0;
+  /** Entries ever linked and unlinked: who has looked references up before can tell whether they still hold. */
+  links = 0;
+  unlinks = 0;
   /** Slots looked at by lookups, a deterministic figure. */
   probes = 0;
 
@@ -209,7 +212,7 @@ export class FlowTable {
       this.states = this.stateArena.words;
     }
     const base = entry * this.entryWords;
-    this.words.fill(0, base, base + this.entryWords);
+    for (let k = 0; k < this.entryWords; k++) this.words[base + k] = 0;
     this.words[base + this.meta + META_STATE] = IN_USE;
     this.words[base + this.meta + META_DNAT_RULE] = -1;
     this.words[base + this.meta + META_SNAT_RULE] = -1;
@@ -236,6 +239,7 @@ export class FlowTable {
     this.insert(this.hashWords(this.words, base + this.tupleWords, protocol), entry * 2 + 1);
     this.linkSource(entry, this.sourceSlot(entry));
     this.count++;
+    this.links++;
     if (this.count > this.peak) this.peak = this.count;
   }
 
@@ -245,6 +249,7 @@ export class FlowTable {
     this.removeReference(entry * 2 + 1);
     this.unlinkSource(entry);
     this.count--;
+    this.unlinks++;
     const at = entry * this.entryWords + this.meta;
     this.words[at] = (this.words[at] as number) & ~CONFIRMED;
   }
@@ -263,9 +268,13 @@ export class FlowTable {
   readTuple(entry: number, direction: number, tuple: Tuple): Tuple {
     const { words, addressWords } = this;
     let at = entry * this.entryWords + direction * this.tupleWords;
-    for (let k = 0; k < 4; k++) {
-      tuple.source[k] = k < addressWords ? swap32(words[at + k] as number) : 0;
-      tuple.destination[k] = k < addressWords ? swap32(words[at + addressWords + k] as number) : 0;
+    for (let k = 0; k < addressWords; k++) {
+      tuple.source[k] = swap32(words[at + k] as number);
+      tuple.destination[k] = swap32(words[at + addressWords + k] as number);
+    }
+    for (let k = addressWords; k < 4; k++) {
+      tuple.source[k] = 0;
+      tuple.destination[k] = 0;
     }
     at += 2 * addressWords;
     const ports = words[at] as number;
@@ -278,7 +287,8 @@ export class FlowTable {
 
   writeTuple(entry: number, direction: number, tuple: Tuple): void {
     this.setKey(tuple);
-    this.words.set(this.key, entry * this.entryWords + direction * this.tupleWords);
+    const at = entry * this.entryWords + direction * this.tupleWords;
+    for (let k = 0; k < this.tupleWords; k++) this.words[at + k] = this.key[k] as number;
   }
 
   private setKey(tuple: Tuple): void {

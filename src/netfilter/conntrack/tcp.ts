@@ -296,7 +296,7 @@ export class TcpTracker {
     if (state >= STATES || (state !== TCP_SYN_SENT && !this.settings.tcpLoose)) return false;
     const { states } = this.table;
     const at = entry * STATE_WORDS;
-    states.fill(0, at, at + LAST_OPTIONS + 1);
+    for (let k = at; k <= at + LAST_OPTIONS; k++) states[k] = 0;
     const window = this.window === 0 ? 1 : this.window;
     states[at + END] = this.end;
     states[at + MAX_WINDOW] = window;

@@ -21,7 +21,7 @@ import {
   PROTO_UDP,
   PROTO_UDPLITE,
 } from '../../packet/transport.js';
-import type { Tuple } from '../../packet/tuple.js';
+import { copyAddress, type Tuple } from '../../packet/tuple.js';
 
 /** Reply type of each ICMP request type and the reverse; types that are neither have none. */
 const ICMP_OPPOSITE = new Map([
@@ -77,8 +77,8 @@ function readGreKey(tuple: Tuple, view: DataView, l4: number, end: number): bool
 export function invertTuple(tuple: Tuple, out: Tuple): boolean {
   out.family = tuple.family;
   out.protocol = tuple.protocol;
-  out.source.set(tuple.destination);
-  out.destination.set(tuple.source);
+  copyAddress(tuple.destination, out.source);
+  copyAddress(tuple.source, out.destination);
   if (tuple.protocol === PROTO_ICMP && tuple.family === 4) {
     const opposite = ICMP_OPPOSITE.get(tuple.destinationPort >> 8);
     if (opposite === undefined) return false;

@@ -5,7 +5,7 @@
  * yet the tuple of another entry.
  */
 import { PROTO_GRE, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, PROTO_UDPLITE } from '../../packet/transport.js';
-import { sameAddress, Tuple } from '../../packet/tuple.js';
+import { copyAddress, sameAddress, Tuple } from '../../packet/tuple.js';
 import type { NatRange } from '../../rules/extension.js';
 import type { Conntrack } from '../conntrack/conntrack.js';
 import {
@@ -76,7 +76,7 @@ export class NatSetup {
     const range = this.nullRanges.get(manipulation);
     if (range?.minAddress === undefined) return;
     const reply = this.conntrack.table.readTuple(packet.entry, REPLY, this.reply);
-    range.minAddress.set(manipulation === 'src' ? reply.destination : reply.source);
+    copyAddress(manipulation === 'src' ? reply.destination : reply.source, range.minAddress);
     this.setUp(packet, range, manipulation, -1);
   }
 
@@ -143,7 +143,7 @@ export class NatSetup {
       if (!same || this.conntrack.isExpired(entry, packet.now)) continue;
       table.readTuple(entry, REPLY, other);
       chosen.copyFrom(current);
-      chosen.source.set(other.destination);
+      copyAddress(other.destination, chosen.source);
       chosen.sourcePort = other.destinationPort;
       if (current.protocol === PROTO_ICMP) chosen.sourcePort = other.sourcePort;
       if (inRange(chosen, range)) return true;
@@ -266,7 +266,7 @@ function chooseAddress(tuple: Tuple, range: NatRange, manipulation: Manipulation
   const maxAddress = range.maxAddress ?? minAddress;
   const field = manipulation === 'src' ? tuple.source : tuple.destination;
   if (compareAddress(minAddress, maxAddress) === 0) {
-    field.set(minAddress);
+    copyAddress(minAddress, field);
     return;
   }
   const words = tuple.family === 4 ? 1 : 4;

@@ -149,6 +149,8 @@ export const tcp: MatchExtension<TcpOptions> = {
     }
     return text;
   },
+  destinationPorts: ({ destinationPorts }) =>
+    destinationPorts?.negated === false ? destinationPorts.value : undefined,
   compile({ sourcePorts, destinationPorts, flags, option: kind }) {
     const [sourceMin, sourceMax, sourceNot] = portTest(sourcePorts);
     const [destinationMin, destinationMax, destinationNot] = portTest(destinationPorts);

@@ -32,6 +32,8 @@ export const udp: MatchExtension<UdpOptions> = {
   list({ sourcePorts, destinationPorts }) {
     return `udp${listPorts('spt', sourcePorts)}${listPorts('dpt', destinationPorts)}`;
   },
+  destinationPorts: ({ destinationPorts }) =>
+    destinationPorts?.negated === false ? destinationPorts.value : undefined,
   compile({ sourcePorts, destinationPorts }) {
     const [sourceMin, sourceMax, sourceNot] = portTest(sourcePorts);
     const [destinationMin, destinationMax, destinationNot] = portTest(destinationPorts);
