@@ -6,8 +6,8 @@
  */
 import { NatreplayError } from '../errors.js';
 import type { Family } from '../host/types.js';
-import type { MatchExtension, OptionSpec, ParseContext, ParsedOption, TargetExtension, Token } from './extension.js';
-import { MATCHES, PROTOCOL_MATCHES, TARGETS } from './extensions/index.js';
+import type { ParseContext, Token } from './extension.js';
+import { MATCHES, TARGETS } from './extensions/index.js';
 import { OTHER_MATCHES, OTHER_TARGETS } from './extensions/known.js';
 import {
   type Counters,
@@ -19,8 +19,10 @@ import {
   parseProtocol,
 } from './fixed-part.js';
 import { didYouMean } from './nearest.js';
+import { type Found, OptionLookup, type Pending, splitOption } from './option-lookup.js';
 import { isBuiltin } from './tables.js';
 import type { MatchUse, TableName, TargetUse } from './types.js';
+import { UnsupportedError } from './unsupported.js';
 import { protocolName } from './values/protocols.js';
 
 export interface RuleEnvironment {
@@ -45,44 +47,7 @@ export interface ParsedRule {
   readonly otherFamily: boolean;
 }
 
-/** Something iptables knows and this program does not: turned into an error or a skipped rule. */
-class UnsupportedError extends Error {
-  readonly missing: string;
-  readonly token: Token | undefined;
-  constructor(missing: string, token: Token | undefined) {
-    super(missing);
-    this.missing = missing;
-    this.token = token;
-  }
-}
-
-const FIXED_OPTIONS: ReadonlyMap<string, string> = new Map([
-  ['--source', '-s'],
-  ['--src', '-s'],
-  ['--destination', '-d'],
-  ['--dst', '-d'],
-  ['--protocol', '-p'],
-  ['--proto', '-p'],
-  ['--in-interface', '-i'],
-  ['--out-interface', '-o'],
-  ['--fragments', '-f'],
-  ['--match', '-m'],
-  ['--jump', '-j'],
-  ['--goto', '-g'],
-  ['--set-counters', '-c'],
-  ['--ipv4', '-4'],
-  ['--ipv6', '-6'],
-]);
-const FIXED_LETTERS = new Set([...FIXED_OPTIONS.values()]);
 const VERDICTS: readonly string[] = ['ACCEPT', 'DROP', 'RETURN'];
-
-/** An extension named in the rule and the options found for it so far. */
-type Pending = { readonly options: ParsedOption[]; readonly token: Token } & (
-  | { readonly extension: MatchExtension<unknown> }
-  | { readonly extension: TargetExtension<unknown> }
-);
-
-type Found = { readonly letter: string } | { readonly use: Pending; readonly spec: OptionSpec; readonly name: string };
 
 export function parseRule(words: readonly Token[], environment: RuleEnvironment): ParsedRule {
   return new RuleParser(words, environment).parse();
@@ -97,6 +62,7 @@ class RuleParser {
   private fixed: FixedPart = {};
   private counters: Counters | undefined;
   private readonly uses: Pending[] = [];
+  private readonly lookup: OptionLookup;
   private verdict: TargetUse | undefined;
   private target: Pending | undefined;
   private missing: string | undefined;
@@ -105,6 +71,9 @@ class RuleParser {
   constructor(words: readonly Token[], environment: RuleEnvironment) {
     this.words = words;
     this.environment = environment;
+    this.lookup = new OptionLookup(this.uses, environment.family, (code, what, token, advice) =>
+      this.fail(code, what, token, advice),
+    );
   }
 
   parse(): ParsedRule {
@@ -154,7 +123,7 @@ class RuleParser {
         strayAdvice(word, this.words[this.at - 2]),
       );
     }
-    const found = this.resolve(option, word);
+    const found = this.lookup.resolve(option, word, this.fixed.protocol?.number ?? 0, this.missing !== undefined);
     if (found === undefined) {
       this.negation = undefined;
       return;
@@ -185,91 +154,6 @@ class RuleParser {
   private value(option: Token, attached: Token[]): Token {
     const value = attached.pop() ?? this.words[this.at++];
     return value ?? this.fail('RULES_MISSING_ARGUMENT', `${option.text} needs an argument`, option);
-  }
-
-  /** Which option a word is; undefined for one of an extension that is not supported (when skipping). */
-  private resolve(name: string, word: Token): Found | undefined {
-    const exact = this.lookUpExact(name);
-    if (exact !== undefined) return exact;
-    const loaded = this.loadProtocolMatch((candidate) => candidate === name);
-    if (loaded !== undefined) return loaded;
-    // What follows an extension that is not known may be options of that one.
-    if (this.missing === undefined && name.startsWith('--')) {
-      const starts = (candidate: string): boolean => candidate.startsWith(name);
-      const near = this.lookUp(starts);
-      if (near.length > 1 && !sameOption(near)) {
-        this.fail('RULES_AMBIGUOUS_OPTION', `${name} could be ${[...new Set(near.map(nameOf))].join(' or ')}`, word);
-      }
-      const only = near[0] ?? this.loadProtocolMatch(starts);
-      if (only !== undefined) return only;
-    }
-    if (this.missing !== undefined) return undefined;
-    return this.unknownOption(name, word);
-  }
-
-  /** The option of that very name: this is where nearly every word ends up. */
-  private lookUpExact(name: string): Found | undefined {
-    const letter = FIXED_LETTERS.has(name) ? name : FIXED_OPTIONS.get(name);
-    if (letter !== undefined) return { letter };
-    for (let i = this.uses.length - 1; i >= 0; i--) {
-      const use = this.uses[i];
-      const spec = use?.extension.options.find((candidate) => candidate.names.includes(name));
-      if (use !== undefined && spec !== undefined) return { use, spec, name };
-    }
-    return undefined;
-  }
-
-  /** Options whose name passes, those of the extension named last first, the fixed ones before all. */
-  private lookUp(test: (name: string) => boolean): Found[] {
-    const found: Found[] = [];
-    for (const [name, letter] of FIXED_OPTIONS) if (test(name)) found.push({ letter });
-    for (let i = this.uses.length - 1; i >= 0; i--) {
-      const use = this.uses[i];
-      if (use !== undefined) found.push(...optionsOf(use, test));
-    }
-    return found;
-  }
-
-  /** `-p tcp --dport 80` works without `-m tcp`: the protocol's own match is loaded when an option needs it. */
-  private loadProtocolMatch(test: (name: string) => boolean): Found | undefined {
-    const name = PROTOCOL_MATCHES.get(this.fixed.protocol?.number ?? 0);
-    if (name === undefined || this.uses.some((use) => use.extension.name === name)) return undefined;
-    const extension = MATCHES.get(name);
-    const token = this.words[this.at - 1];
-    if (extension === undefined || token === undefined) return undefined;
-    if (!extension.families.includes(this.environment.family)) return undefined;
-    const use: Pending = { extension, options: [], token };
-    const found = optionsOf(use, test)[0];
-    if (found === undefined) return undefined;
-    this.uses.push(use);
-    return found;
-  }
-
-  private unknownOption(name: string, word: Token): never {
-    const implicit = PROTOCOL_MATCHES.get(this.fixed.protocol?.number ?? 0);
-    if (implicit !== undefined && !MATCHES.has(implicit)) throw new UnsupportedError(`match ${implicit}`, word);
-    const candidates = [...FIXED_OPTIONS.keys()];
-    for (const use of this.uses) candidates.push(...use.extension.options.flatMap((spec) => spec.names));
-    const extra = implicit === undefined ? undefined : MATCHES.get(implicit);
-    if (extra !== undefined) candidates.push(...extra.options.flatMap((spec) => spec.names));
-    this.fail(
-      'RULES_UNKNOWN_OPTION',
-      `unknown option "${name}"`,
-      word,
-      didYouMean(name, candidates, this.ownerAdvice(name)),
-    );
-  }
-
-  /** Names the extension that has such an option, when the rule does not name it. */
-  private ownerAdvice(name: string): string {
-    const has = (specs: readonly OptionSpec[]): boolean => specs.some((spec) => spec.names.includes(name));
-    for (const extension of MATCHES.values()) {
-      if (!has(extension.options)) continue;
-      const protocol = [...PROTOCOL_MATCHES].find(([, match]) => match === extension.name);
-      return protocol === undefined ? `add -m ${extension.name} before it` : `add -p ${extension.name} before it`;
-    }
-    for (const extension of TARGETS.values()) if (has(extension.options)) return `it belongs to -j ${extension.name}`;
-    return 'see the options of the matches and the target of this rule in iptables-extensions(8)';
   }
 
   private fixedOption(letter: string, word: Token, negated: boolean, attached: Token[]): void {
@@ -487,34 +371,6 @@ const WITHOUT_ARGUMENT = new Set(['-f', '-4', '-6']);
 
 function isVerdict(name: string): name is 'ACCEPT' | 'DROP' | 'RETURN' {
   return VERDICTS.includes(name);
-}
-
-/** `--dport=80` carries its argument with it. */
-function splitOption(word: Token): { option: string | undefined; attached: Token | undefined } {
-  const { text } = word;
-  if (!text.startsWith('-') || text === '-' || text === '--') return { option: undefined, attached: undefined };
-  const equals = text.startsWith('--') ? text.indexOf('=') : -1;
-  if (equals < 0) return { option: text, attached: undefined };
-  return { option: text.slice(0, equals), attached: { ...word, text: text.slice(equals + 1) } };
-}
-
-function optionsOf(use: Pending, test: (name: string) => boolean): Found[] {
-  const found: Found[] = [];
-  for (const spec of use.extension.options) {
-    for (const name of spec.names) if (test(name)) found.push({ use, spec, name });
-  }
-  return found;
-}
-
-function nameOf(found: Found): string {
-  return 'letter' in found ? found.letter : found.name;
-}
-
-function sameOption(found: readonly Found[]): boolean {
-  const [first] = found;
-  if (first === undefined) return true;
-  if ('letter' in first) return found.every((other) => 'letter' in other && other.letter === first.letter);
-  return found.every((other) => !('letter' in other) && other.spec === first.spec);
 }
 
 function strayAdvice(word: Token, before: Token | undefined): string | undefined {
