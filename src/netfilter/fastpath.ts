@@ -15,6 +15,7 @@ import { PROTO_TCP, TCP_CHECKSUM, TCP_MIN_HEADER, UDP_CHECKSUM } from '../packet
 import type { Conntrack } from './conntrack/conntrack.js';
 import {
   DST_NAT,
+  ENTRY4_SHIFT,
   FAST_ORIGINAL,
   type FlowTable,
   META_DELTA,
@@ -125,7 +126,7 @@ export class FastPath {
     const { words, meta } = this.table;
     const entry = reference >> 1;
     const direction = reference & 1;
-    const at = (entry << 4) + meta;
+    const at = (entry << ENTRY4_SHIFT) + meta;
     const status = words[at] as number;
     const stated = results.ingress[i] as number;
     const { view } = slab;
@@ -164,7 +165,7 @@ export class FastPath {
     for (let i = start; i < end; i++) {
       const reference = references[i - from] as number;
       const direction = reference & 1;
-      const entry = (reference >> 1) << 4;
+      const entry = (reference >> 1) << ENTRY4_SHIFT;
       const at = entry + meta;
       const nat = natBits(words[at] as number);
       const path = words[at + META_PATH + direction] as number;

@@ -31,7 +31,6 @@ import {
   ORIGINAL,
   REPLY,
   SEEN_REPLY,
-  STATE_WORDS,
 } from './flowtable.js';
 import { relateIcmpError } from './icmperror.js';
 import { TcpTracker, TRACK_ACCEPT, TRACK_ACCEPT_AND_DELETE, TRACK_INVALID, TRACK_REPEAT } from './tcp.js';
@@ -304,15 +303,16 @@ export class Conntrack {
 
   /** Timeouts of a UDP connection (kernel: nf_conntrack_udp_packet). Hot path. */
   followUdp(entry: number, now: number): void {
-    const { words, states, entryWords, meta } = this.table;
+    const { words, entryWords, meta } = this.table;
+    const since = this.table.stateAt(entry);
     const at = entry * entryWords + meta;
     const status = words[at] as number;
     let timeout = this.settings.udp;
-    if ((status & CONFIRMED) === 0) states[entry * STATE_WORDS] = now + UDP_STREAM_AFTER;
+    if ((status & CONFIRMED) === 0) words[since] = now + UDP_STREAM_AFTER;
     if ((status & SEEN_REPLY) !== 0) {
       if ((status & ASSURED) !== 0) {
         timeout = this.settings.udpStream;
-      } else if (((now - (states[entry * STATE_WORDS] as number)) | 0) > 0) {
+      } else if (((now - (words[since] as number)) | 0) > 0) {
         timeout = this.settings.udpStream;
         words[at] = status | ASSURED;
       }

@@ -17,16 +17,7 @@ import {
   TCP_WINDOW,
   tcpHeaderLength,
 } from '../../packet/transport.js';
-import {
-  ASSURED,
-  CONFIRMED,
-  type FlowTable,
-  META_EXPIRES,
-  ORIGINAL,
-  REPLY,
-  SEEN_REPLY,
-  STATE_WORDS,
-} from './flowtable.js';
+import { ASSURED, CONFIRMED, type FlowTable, META_EXPIRES, ORIGINAL, REPLY, SEEN_REPLY } from './flowtable.js';
 import { afterSequence, beforeSequence, highestSack, type PeerOptions, readPeerOptions } from './tcpoptions.js';
 import {
   type ConntrackSettings,
@@ -221,10 +212,11 @@ export class TcpTracker {
     captureEnd: number,
     now: number,
   ): boolean {
-    const { states, words, entryWords, meta } = this.table;
+    const { words, entryWords, meta } = this.table;
+    const states = words;
     const base = entry * entryWords + meta;
     if (((words[base] as number) & ASSURED) === 0) return false;
-    const at = entry * STATE_WORDS;
+    const at = this.table.stateAt(entry);
     const sender = at + direction * PEER_WORDS;
     const receiver = at + (1 - direction) * PEER_WORDS;
     const shift = direction * 16;
@@ -294,8 +286,8 @@ export class TcpTracker {
   private begin(entry: number, view: DataView, tcp: number, captureEnd: number): boolean {
     const state = TRANSITIONS[kindOf(this.flags) * STATES + TCP_NONE] as number;
     if (state >= STATES || (state !== TCP_SYN_SENT && !this.settings.tcpLoose)) return false;
-    const { states } = this.table;
-    const at = entry * STATE_WORDS;
+    const { words: states } = this.table;
+    const at = this.table.stateAt(entry);
     for (let k = at; k <= at + LAST_OPTIONS; k++) states[k] = 0;
     const window = this.window === 0 ? 1 : this.window;
     states[at + END] = this.end;
@@ -324,8 +316,8 @@ export class TcpTracker {
     captureEnd: number,
     now: number,
   ): number {
-    const { states } = this.table;
-    const at = entry * STATE_WORDS;
+    const { words: states } = this.table;
+    const at = this.table.stateAt(entry);
     const last = states[at + LAST_PACKET] as number;
     const lastKind = (last >> 17) & 7;
     const lastDirection = (last >> 16) & 1;
@@ -395,8 +387,8 @@ export class TcpTracker {
     tcp: number,
     captureEnd: number,
   ): boolean {
-    const { states } = this.table;
-    const at = entry * STATE_WORDS;
+    const { words: states } = this.table;
+    const at = this.table.stateAt(entry);
     const last = states[at + LAST_PACKET] as number;
     const lastDirection = (last >> 16) & 1;
     if (
@@ -433,9 +425,10 @@ export class TcpTracker {
 
   /** Whether an RST is to be believed (RESET_*). */
   private judgeReset(entry: number, direction: number, old: number, lastKind: number, lastDirection: number): number {
-    const { states, words, meta, entryWords } = this.table;
+    const { words, meta, entryWords } = this.table;
+    const states = words;
     if (old >= TCP_FIN_WAIT && old <= TCP_CLOSE) return RESET_IN_WINDOW;
-    const at = entry * STATE_WORDS;
+    const at = this.table.stateAt(entry);
     const status = words[entry * entryWords + meta] as number;
     const established = old === TCP_ESTABLISHED && (status & ASSURED) !== 0;
     let result = RESET_CHECK_WINDOW;
@@ -492,8 +485,9 @@ export class TcpTracker {
     tcp: number,
     captureEnd: number,
   ): number {
-    const { states, words, entryWords, meta } = this.table;
-    const at = entry * STATE_WORDS;
+    const { words, entryWords, meta } = this.table;
+    const states = words;
+    const at = this.table.stateAt(entry);
     const state = ((words[entry * entryWords + meta] as number) >>> 8) & 0xff;
     const sender = at + direction * PEER_WORDS;
     const receiver = at + (1 - direction) * PEER_WORDS;
@@ -547,7 +541,7 @@ export class TcpTracker {
 
   /** The four bounds of the window (I to IV of the paper). */
   private fits(at: number, direction: number, sequence: number, end: number, sack: number): number {
-    const { states } = this.table;
+    const { words: states } = this.table;
     const sender = at + direction * PEER_WORDS;
     const receiver = at + (1 - direction) * PEER_WORDS;
     const liberal = this.settings.tcpLiberal || (this.peerFlags(at, direction) & BE_LIBERAL) !== 0;
@@ -575,7 +569,7 @@ export class TcpTracker {
   }
 
   private updatePeers(at: number, direction: number, end: number, ack: number, sack: number): void {
-    const { states } = this.table;
+    const { words: states } = this.table;
     const sender = at + direction * PEER_WORDS;
     const receiver = at + (1 - direction) * PEER_WORDS;
     const window = (this.flags & TCP_SYN) !== 0 ? this.window : this.window << this.peerScale(at, direction);
@@ -605,7 +599,7 @@ export class TcpTracker {
   }
 
   private countRetransmission(at: number, direction: number, sequence: number, ack: number, end: number): void {
-    const { states } = this.table;
+    const { words: states } = this.table;
     const last = states[at + LAST_PACKET] as number;
     const same =
       ((last >> 16) & 1) === direction &&
@@ -626,8 +620,9 @@ export class TcpTracker {
 
   /** The packet belongs: new state, new timeout. */
   private settle(entry: number, direction: number, kind: number, old: number, next: number, now: number): number {
-    const { states, words, meta, entryWords } = this.table;
-    const at = entry * STATE_WORDS;
+    const { words, meta, entryWords } = this.table;
+    const states = words;
+    const at = this.table.stateAt(entry);
     const base = entry * entryWords + meta;
     const last = states[at + LAST_PACKET] as number;
     states[at + LAST_PACKET] = (last & ~0xf0000) | (direction << 16) | (kind << 17);
@@ -666,10 +661,11 @@ export class TcpTracker {
 
   /** Two rejected FINs or RSTs, one each way: the peers are closing without us (kernel: nf_tcp_handle_invalid). */
   private shortenLife(entry: number, direction: number, kind: number, now: number): void {
-    const { states, words, meta, entryWords } = this.table;
+    const { words, meta, entryWords } = this.table;
+    const states = words;
     const base = entry * entryWords + meta;
     if (((words[base] as number) & ASSURED) === 0 || (kind !== RST && kind !== FIN)) return;
-    const at = entry * STATE_WORDS;
+    const at = this.table.stateAt(entry);
     const last = states[at + LAST_PACKET] as number;
     const lastKind = (last >> 17) & 7;
     if (((last >> 16) & 1) !== direction && (lastKind === FIN || lastKind === RST)) {
@@ -683,7 +679,7 @@ export class TcpTracker {
 
   /** A SYN or SYN+ACK sets a peer's window anew (kernel: tcp_init_sender). */
   private beginPeer(at: number, direction: number, view: DataView, tcp: number, captureEnd: number): void {
-    const { states } = this.table;
+    const { words: states } = this.table;
     const peer = at + direction * PEER_WORDS;
     states[peer + END] = this.end;
     states[peer + MAX_END] = this.end;
@@ -705,30 +701,30 @@ export class TcpTracker {
   }
 
   private peerScale(at: number, direction: number): number {
-    return ((this.table.states[at + SCALES] as number) >>> (direction * 16)) & 0xff;
+    return ((this.table.words[at + SCALES] as number) >>> (direction * 16)) & 0xff;
   }
 
   private peerFlags(at: number, direction: number): number {
-    return ((this.table.states[at + SCALES] as number) >>> (direction * 16 + 8)) & 0xff;
+    return ((this.table.words[at + SCALES] as number) >>> (direction * 16 + 8)) & 0xff;
   }
 
   private addPeerFlags(at: number, direction: number, flags: number): void {
-    const { states } = this.table;
+    const { words: states } = this.table;
     states[at + SCALES] = (states[at + SCALES] as number) | (flags << (direction * 16 + 8));
   }
 
   private setPeer(at: number, direction: number, scale: number, flags: number): void {
-    const { states } = this.table;
+    const { words: states } = this.table;
     const shift = direction * 16;
     states[at + SCALES] = ((states[at + SCALES] as number) & ~(0xffff << shift)) | ((scale | (flags << 8)) << shift);
   }
 
   private lastFlags(at: number): number {
-    return ((this.table.states[at + LAST_OPTIONS] as number) >>> 8) & 0xff;
+    return ((this.table.words[at + LAST_OPTIONS] as number) >>> 8) & 0xff;
   }
 
   private setLastFlags(at: number, flags: number): void {
-    const { states } = this.table;
+    const { words: states } = this.table;
     states[at + LAST_OPTIONS] = ((states[at + LAST_OPTIONS] as number) & 0xff) | ((flags & 0xff) << 8);
   }
 }

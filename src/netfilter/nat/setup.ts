@@ -18,7 +18,6 @@ import {
   REPLY,
   SRC_NAT,
   SRC_NAT_DONE,
-  STATE_WORDS,
 } from '../conntrack/flowtable.js';
 import { TCP_SYN_SENT, TCP_TIME_WAIT } from '../conntrack/timeouts.js';
 import { invertTuple } from '../conntrack/tuples.js';
@@ -194,8 +193,8 @@ export class NatSetup {
     const status = table.words[entry * table.entryWords + table.meta] as number;
     if ((reference & 1) === ORIGINAL || tcpState(status) < TCP_TIME_WAIT || (status & SRC_NAT) === 0) return true;
     const advance =
-      (table.states[packet.entry * STATE_WORDS + ORIGINAL_END] as number) -
-      (table.states[entry * STATE_WORDS + ORIGINAL_END] as number);
+      (table.words[table.stateAt(packet.entry) + ORIGINAL_END] as number) -
+      (table.words[table.stateAt(entry) + ORIGINAL_END] as number);
     if ((advance | 0) <= 0) return true;
     this.conntrack.remove(entry);
     return false;
