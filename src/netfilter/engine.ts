@@ -23,6 +23,7 @@ import {
 } from '../packet/columns.js';
 import { copyAddress, Tuple } from '../packet/tuple.js';
 import type { Ruleset } from '../rules/types.js';
+import { CaptureClock } from './clock.js';
 import { compileRuleset, RuleCounterTable } from './compile.js';
 import { Conntrack } from './conntrack/conntrack.js';
 import {
@@ -34,9 +35,10 @@ import {
   META_DNAT_RULE,
   META_PATH,
   META_SNAT_RULE,
+  ORIGINAL,
+  REPLY,
   SRC_NAT,
 } from './conntrack/flowtable.js';
-import { TRACK_ACCEPT } from './conntrack/tcp.js';
 import { conntrackSettings } from './conntrack/timeouts.js';
 import { type FastCounters, fastCounters } from './fastcounters.js';
 import { BATCH, FastPath, NOT_FAST, PATH_LOCAL } from './fastpath.js';
@@ -60,11 +62,8 @@ import {
   VERDICT_OUTGOING,
 } from './results.js';
 import { RouteCache } from './routecache.js';
+import { newRouting } from './routing.js';
 
-/** Flags of packets that the fast path must not see. */
-const NOT_PLAIN = FLAG_OUTGOING | FLAG_OTHER_HOST | FLAG_BAD_CHECKSUM;
-/** A leap in capture time, in milliseconds, after which nothing can be alive (no timeout is longer). */
-const LEAP = 0x40000000;
 const TTL_DELTA = 0xfffe;
 
 export interface EngineOptions {
@@ -81,17 +80,12 @@ export class Engine {
   readonly table: FlowTable;
   readonly conntrack: Conntrack | undefined;
   readonly path: PacketPath;
-  /** Milliseconds of capture time since the first packet; never runs backwards. */
-  private clock = 0;
-  private firstSecond: number | undefined;
-  /** Second of the last packet, and its milliseconds since the first. */
-  private clockSecond = Number.NaN;
-  private clockBase = 0;
-  private lastSweep = 0;
+  private readonly clock = new CaptureClock((now) => this.conntrack?.sweepAll(now));
   private readonly routes: RouteCache;
   private readonly packet: Packet;
   private readonly fast: FastCounters;
   private readonly fastPath: FastPath | undefined;
+  private readonly routing = newRouting();
   private readonly from = new Tuple();
   private readonly to = new Tuple();
 
@@ -131,7 +125,7 @@ export class Engine {
 
   /** Now, in milliseconds since the first packet, as the flow table keeps it. */
   get now(): number {
-    return this.clock | 0;
+    return this.clock.now;
   }
 
   /** Brings the rules' counters up to date. */
@@ -171,25 +165,16 @@ export class Engine {
     from: number,
     to: number,
   ): void {
-    const { seconds, nanoseconds } = slab.records;
     fast.lookUp(columns, from, to);
-    /** Records from here on are followed, but not rewritten yet. */
-    let pending = from;
     for (let i = from; i < to; i++) {
-      const reference = fast.reference(from, i);
-      let outcome = NOT_FAST;
-      if (reference >= 0 && ((columns.flags[i] as number) & NOT_PLAIN) === 0) {
-        this.setClock(seconds[i] as number, nanoseconds[i] as number);
-        outcome = fast.follow(slab, columns, results, i, reference, this.clock | 0);
-        if (outcome === TRACK_ACCEPT) continue;
-      }
-      fast.rewrite(slab.view, columns, results, from, pending, i);
-      pending = i + 1;
-      if (outcome === NOT_FAST) this.one(slab, columns, results, i);
-      else this.resume(slab, columns, results, i, reference, outcome);
-      fast.lookUpAgain(columns, from, i + 1, to);
+      const next = fast.follow(slab, columns, results, this.clock, from, i, to);
+      fast.rewrite(slab.view, columns, results, from, i, next);
+      if (next === to) return;
+      if (fast.outcome === NOT_FAST) this.one(slab, columns, results, next);
+      else this.resume(slab, columns, results, next, fast.reference(from, next), fast.outcome);
+      fast.lookUpAgain(columns, from, next + 1, to);
+      i = next;
     }
-    fast.rewrite(slab.view, columns, results, from, pending, to);
   }
 
   /** A record on the slow path, or past all paths. */
@@ -198,7 +183,7 @@ export class Engine {
     if (((columns.flags[i] as number) & (FLAG_OUTGOING | FLAG_OTHER_HOST)) !== 0) {
       this.notForHost(columns, results, i);
     } else if (kind === KIND_IPV4_PORTS || kind === KIND_IPV4) {
-      this.setClock(slab.records.seconds[i] as number, slab.records.nanoseconds[i] as number);
+      this.clock.advance(slab.records.seconds[i] as number, slab.records.nanoseconds[i] as number);
       this.slow(slab, columns, results, i, false);
     } else {
       this.passBy(columns, results, i, kind);
@@ -226,7 +211,7 @@ export class Engine {
     const { packet } = this;
     const flags = columns.flags[i] as number;
     packet.loadIpv4(slab.bytes, slab.view, columns.l3[i] as number, columns.end[i] as number);
-    packet.now = this.clock | 0;
+    packet.now = this.clock.now;
     packet.seconds = slab.records.seconds[i] as number;
     packet.nanoseconds = slab.records.nanoseconds[i] as number;
     packet.badChecksum = (flags & FLAG_BAD_CHECKSUM) !== 0;
@@ -278,14 +263,33 @@ export class Engine {
     const at = packet.entry * table.entryWords + table.meta;
     const status = table.words[at] as number;
     if ((status & CONFIRMED) === 0) return;
-    table.words[at + META_PATH + packet.direction] = ingress | ((local ? PATH_LOCAL : path.egress) << 16);
-    table.readTuple(packet.entry, packet.direction, this.from);
-    table.readTuple(packet.entry, 1 - packet.direction, this.to);
-    const addresses = swapped(this.to);
-    const ip = addressesDelta(this.from, addresses);
-    const ports = portsDelta(this.from, addresses);
-    table.words[at + META_DELTA + packet.direction] = (local ? ip : fold(ip + TTL_DELTA)) | (fold(ip + ports) << 16);
-    table.words[at] = status | (FAST_ORIGINAL << packet.direction);
+    table.readTuple(packet.entry, ORIGINAL, this.from);
+    table.readTuple(packet.entry, REPLY, this.to);
+    this.setPath(packet.direction, ingress, local ? PATH_LOCAL : path.egress);
+    if (packet.info === CT_NEW && !local) this.foreseeReply(path.egress);
+  }
+
+  /**
+   * Where the first answer will go is known before it comes: it is routed by the two addresses alone. It saves a walk
+   * for every new connection. An answer that comes in elsewhere than foreseen takes the slow path as any other.
+   */
+  private foreseeReply(ingress: number): void {
+    const { routing } = this;
+    this.path.router.route(this.to.source, this.from.source, ingress, routing);
+    if (routing.kind === 'forward') this.setPath(REPLY, ingress, routing.iface);
+  }
+
+  /** Notes the way and the checksum deltas of one direction. `from` and `to` hold the entry's tuples. */
+  private setPath(direction: number, ingress: number, egress: number): void {
+    const { table, packet } = this;
+    const at = packet.entry * table.entryWords + table.meta;
+    const own = direction === ORIGINAL ? this.from : this.to;
+    const translated = swapped(direction === ORIGINAL ? this.to : this.from);
+    const ip = addressesDelta(own, translated);
+    const header = egress === PATH_LOCAL ? ip : fold(ip + TTL_DELTA);
+    table.words[at + META_PATH + direction] = ingress | (egress << 16);
+    table.words[at + META_DELTA + direction] = header | (fold(ip + portsDelta(own, translated)) << 16);
+    table.words[at] = (table.words[at] as number) | (FAST_ORIGINAL << direction);
   }
 
   /** Frames that the host sent itself, or that it overheard: the kernel drops those before any hook. */
@@ -309,27 +313,6 @@ export class Engine {
     const number = this.reasons.number(why);
     results.why[i] = number;
     this.reasons.count(number);
-  }
-
-  private setClock(seconds: number, nanoseconds: number): void {
-    if (seconds !== this.clockSecond) this.setClockSecond(seconds);
-    const now = this.clockBase + ((nanoseconds / 1e6) | 0);
-    if (now <= this.clock) return;
-    if (now - this.lastSweep >= LEAP) this.leap(now);
-    this.clock = now;
-  }
-
-  private setClockSecond(seconds: number): void {
-    this.firstSecond ??= seconds;
-    this.clockSecond = seconds;
-    this.clockBase = (seconds - this.firstSecond) * 1000;
-  }
-
-  /** The table's clock wraps: entries that are long dead must not come back to life when it does. */
-  private leap(now: number): void {
-    if (now - this.clock >= LEAP) this.conntrack?.sweepAll((this.clock + LEAP) | 0);
-    else this.conntrack?.sweepAll(now | 0);
-    this.lastSweep = now;
   }
 }
 

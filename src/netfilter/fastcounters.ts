@@ -10,7 +10,8 @@ export interface FastCounters {
   /** True when every per-packet chain on the way is empty with policy ACCEPT: FORWARD's way, INPUT's way. */
   readonly forwardIsPlain: boolean;
   readonly inputIsPlain: boolean;
-  count(local: boolean, bytes: number): void;
+  /** Notes packets that were forwarded, and those delivered to the host; bytes by the IP total length. */
+  add(forwarded: number, forwardedBytes: number, delivered: number, deliveredBytes: number): void;
   /** Adds what was gathered to the policies' counters. */
   flush(): void;
 }
@@ -22,7 +23,7 @@ export function fastCounters(tables: ReadonlyMap<TableName, CompiledTable>, coun
   const forward = chainsOnTheWay(tables, FORWARD_WAY);
   const input = chainsOnTheWay(tables, INPUT_WAY);
   const totals = { forwardPackets: 0, forwardBytes: 0, inputPackets: 0, inputBytes: 0 };
-  const add = (ids: readonly number[], packets: number, bytes: number): void => {
+  const addTo = (ids: readonly number[], packets: number, bytes: number): void => {
     for (const id of ids) {
       counters.packets[id] = (counters.packets[id] ?? 0) + packets;
       counters.bytes[id] = (counters.bytes[id] ?? 0) + bytes;
@@ -31,18 +32,15 @@ export function fastCounters(tables: ReadonlyMap<TableName, CompiledTable>, coun
   return {
     forwardIsPlain: forward !== undefined,
     inputIsPlain: input !== undefined,
-    count(local, bytes) {
-      if (local) {
-        totals.inputPackets++;
-        totals.inputBytes += bytes;
-      } else {
-        totals.forwardPackets++;
-        totals.forwardBytes += bytes;
-      }
+    add(forwarded, forwardedBytes, delivered, deliveredBytes) {
+      totals.forwardPackets += forwarded;
+      totals.forwardBytes += forwardedBytes;
+      totals.inputPackets += delivered;
+      totals.inputBytes += deliveredBytes;
     },
     flush() {
-      add(forward ?? [], totals.forwardPackets, totals.forwardBytes);
-      add(input ?? [], totals.inputPackets, totals.inputBytes);
+      addTo(forward ?? [], totals.forwardPackets, totals.forwardBytes);
+      addTo(input ?? [], totals.inputPackets, totals.inputBytes);
       totals.forwardPackets = 0;
       totals.forwardBytes = 0;
       totals.inputPackets = 0;

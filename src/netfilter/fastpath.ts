@@ -9,9 +9,16 @@
  */
 import type { Slab } from '../capture/slab.js';
 import { applyDelta } from '../packet/checksum.js';
-import { KIND_IPV4_PORTS, type PacketColumns } from '../packet/columns.js';
+import {
+  FLAG_BAD_CHECKSUM,
+  FLAG_OTHER_HOST,
+  FLAG_OUTGOING,
+  KIND_IPV4_PORTS,
+  type PacketColumns,
+} from '../packet/columns.js';
 import { IPV4_CHECKSUM, IPV4_DESTINATION, IPV4_SOURCE, IPV4_TTL } from '../packet/ipv4.js';
 import { PROTO_TCP, TCP_CHECKSUM, TCP_MIN_HEADER, UDP_CHECKSUM } from '../packet/transport.js';
+import type { CaptureClock } from './clock.js';
 import type { Conntrack } from './conntrack/conntrack.js';
 import {
   DST_NAT,
@@ -43,8 +50,10 @@ import {
 export const BATCH = 128;
 /** Half of META_PATH that stands for delivery to the host. */
 export const PATH_LOCAL = 0xffff;
-/** Answer of `follow` to a packet that has to take the slow path, untouched. */
+/** Outcome of `follow`: the packet has to take the slow path, untouched. */
 export const NOT_FAST = 0;
+/** Flags of packets that the fast path must not see. */
+const NOT_PLAIN = FLAG_OUTGOING | FLAG_OTHER_HOST | FLAG_BAD_CHECKSUM;
 
 export class FastPath {
   /** Reference of each packet of the batch, -1 without one. */
@@ -53,6 +62,8 @@ export class FastPath {
   /** Links and unlinks of the table when the references were looked up. */
   private links = 0;
   private unlinks = 0;
+  /** What became of the record that `follow` stopped at. */
+  outcome = NOT_FAST;
   /** Of no meaning, but it keeps the reads that touch cache lines from being optimised away. */
   touched = 0;
 
@@ -112,43 +123,59 @@ export class FastPath {
   }
 
   /**
-   * Follows record i of a known reference. TRACK_ACCEPT: it is answered, `rewrite` is to finish it. NOT_FAST: it is
-   * untouched. Else a TRACK_* that the slow path has to deal with.
+   * Follows records from `start` on, up to the first that the slow path has to see, and returns its number (`end` if
+   * there is none); `outcome` then says whether it is untouched (NOT_FAST) or what tracking made of it (TRACK_*). The
+   * records before it are for `rewrite` to finish. `from`: start of the batch.
    */
   follow(
     slab: Slab,
     columns: PacketColumns,
     results: ResultColumns,
-    i: number,
-    reference: number,
-    now: number,
+    clock: CaptureClock,
+    from: number,
+    start: number,
+    end: number,
   ): number {
+    const { references, conntrack } = this;
     const { words, meta } = this.table;
-    const entry = reference >> 1;
-    const direction = reference & 1;
-    const at = (entry << ENTRY4_SHIFT) + meta;
-    const status = words[at] as number;
-    const stated = results.ingress[i] as number;
+    const { flags, l3, l4, protocol, totalLength, end: packetEnd } = columns;
+    const { ingress, state } = results;
     const { view } = slab;
-    const ip = columns.l3[i] as number;
-    if (
-      (status & (FAST_ORIGINAL << direction)) === 0 ||
-      (((words[at + META_EXPIRES] as number) - now) | 0) <= 0 ||
-      (stated !== INGRESS_UNKNOWN && stated !== ((words[at + META_PATH + direction] as number) & 0xffff)) ||
-      view.getUint8(ip + IPV4_TTL) <= 1
-    )
-      return NOT_FAST;
-    if (columns.protocol[i] === PROTO_TCP) {
-      const l4 = columns.l4[i] as number;
-      const length = ip + (columns.totalLength[i] as number) - l4;
-      const result = this.conntrack.tcp.packet(entry, direction, view, l4, length, columns.end[i] as number, now);
-      if (result !== TRACK_ACCEPT) return result;
-    } else {
-      this.conntrack.followUdp(entry, now);
+    const { seconds, nanoseconds } = slab.records;
+    this.outcome = NOT_FAST;
+    for (let i = start; i < end; i++) {
+      const reference = references[i - from] as number;
+      if (reference < 0 || ((flags[i] as number) & NOT_PLAIN) !== 0) return i;
+      clock.advance(seconds[i] as number, nanoseconds[i] as number);
+      const now = clock.time | 0;
+      const direction = reference & 1;
+      const at = ((reference >> 1) << ENTRY4_SHIFT) + meta;
+      const status = words[at] as number;
+      const stated = ingress[i] as number;
+      const ip = l3[i] as number;
+      if (
+        (status & (FAST_ORIGINAL << direction)) === 0 ||
+        (((words[at + META_EXPIRES] as number) - now) | 0) <= 0 ||
+        (stated !== INGRESS_UNKNOWN && stated !== ((words[at + META_PATH + direction] as number) & 0xffff)) ||
+        view.getUint8(ip + IPV4_TTL) <= 1
+      )
+        return i;
+      if (protocol[i] === PROTO_TCP) {
+        const tcp = l4[i] as number;
+        const length = ip + (totalLength[i] as number) - tcp;
+        const last = packetEnd[i] as number;
+        const result = conntrack.tcp.packet(reference >> 1, direction, view, tcp, length, last, now);
+        if (result !== TRACK_ACCEPT) {
+          this.outcome = result;
+          return i;
+        }
+      } else {
+        conntrack.followUdp(reference >> 1, now);
+      }
+      state[i] = direction === REPLY || (status & SEEN_REPLY) !== 0 ? CT_ESTABLISHED : CT_NEW;
+      if (direction === REPLY && (status & SEEN_REPLY) === 0) words[at] = (words[at] as number) | SEEN_REPLY;
     }
-    results.state[i] = direction === REPLY || (status & SEEN_REPLY) !== 0 ? CT_ESTABLISHED : CT_NEW;
-    if (direction === REPLY && (status & SEEN_REPLY) === 0) words[at] = (words[at] as number) | SEEN_REPLY;
-    return TRACK_ACCEPT;
+    return end;
   }
 
   /** Rewrites records `start`..`end`, all of them followed, and notes what became of them. `from`: start of the batch. */
@@ -162,33 +189,56 @@ export class FastPath {
   ): void {
     const { references } = this;
     const { words, meta } = this.table;
+    const { l3, l4, protocol, totalLength, end: packetEnd } = columns;
+    const { ingress, egress, verdict, nat, dnatRule, snatRule } = results;
+    let forwarded = 0;
+    let forwardedBytes = 0;
+    let delivered = 0;
+    let deliveredBytes = 0;
     for (let i = start; i < end; i++) {
       const reference = references[i - from] as number;
       const direction = reference & 1;
       const entry = (reference >> 1) << ENTRY4_SHIFT;
       const at = entry + meta;
-      const nat = natBits(words[at] as number);
+      const bits = natBits(words[at] as number);
       const path = words[at + META_PATH + direction] as number;
-      const egress = path >>> 16;
-      const local = egress === PATH_LOCAL;
-      results.ingress[i] = path & 0xffff;
-      results.egress[i] = local ? -1 : egress;
-      results.verdict[i] = local ? VERDICT_LOCAL : VERDICT_FORWARD;
-      results.nat[i] = nat;
-      results.dnatRule[i] = words[at + META_DNAT_RULE] as number;
-      results.snatRule[i] = words[at + META_SNAT_RULE] as number;
-      this.counters.count(local, columns.totalLength[i] as number);
-      const ip = columns.l3[i] as number;
+      const local = path >>> 16 === PATH_LOCAL;
+      ingress[i] = path & 0xffff;
+      egress[i] = local ? -1 : path >>> 16;
+      verdict[i] = local ? VERDICT_LOCAL : VERDICT_FORWARD;
+      nat[i] = bits;
+      dnatRule[i] = words[at + META_DNAT_RULE] as number;
+      snatRule[i] = words[at + META_SNAT_RULE] as number;
+      const ip = l3[i] as number;
       const delta = words[at + META_DELTA + direction] as number;
-      if (!local) forwardHeader(view, ip, delta & 0xffff);
-      else if (nat !== 0) changeHeader(view, ip, delta & 0xffff);
-      if (nat !== 0) {
+      if (local) {
+        delivered++;
+        deliveredBytes += totalLength[i] as number;
+      } else {
+        forwarded++;
+        forwardedBytes += totalLength[i] as number;
+        view.setUint8(ip + IPV4_TTL, view.getUint8(ip + IPV4_TTL) - 1);
+      }
+      if (!local || bits !== 0)
+        view.setUint16(ip + IPV4_CHECKSUM, applyDelta(view.getUint16(ip + IPV4_CHECKSUM, true), delta & 0xffff), true);
+      if (bits !== 0) {
         const other = entry + (direction === 0 ? 3 : 0);
         view.setInt32(ip + IPV4_SOURCE, words[other + 1] as number, true);
         view.setInt32(ip + IPV4_DESTINATION, words[other] as number, true);
-        rewritePorts(view, columns, i, words[other + 2] as number, delta >>> 16);
+        const ports = words[other + 2] as number;
+        const header = l4[i] as number;
+        // The other direction's ports, turned round.
+        view.setInt32(header, (ports << 16) | (ports >>> 16), true);
+        if (protocol[i] !== PROTO_TCP) changeUdpChecksum(view, header + UDP_CHECKSUM, delta >>> 16);
+        else if (header + TCP_MIN_HEADER <= (packetEnd[i] as number))
+          view.setUint16(
+            header + TCP_CHECKSUM,
+            applyDelta(view.getUint16(header + TCP_CHECKSUM, true), delta >>> 16),
+            true,
+          );
       }
     }
+    this.counters.add(forwarded, forwardedBytes, delivered, deliveredBytes);
   }
 }
 
@@ -196,27 +246,10 @@ function natBits(status: number): number {
   return ((status & SRC_NAT) !== 0 ? NAT_SOURCE : 0) | ((status & DST_NAT) !== 0 ? NAT_DESTINATION : 0);
 }
 
-function forwardHeader(view: DataView, ip: number, delta: number): void {
-  view.setUint8(ip + IPV4_TTL, view.getUint8(ip + IPV4_TTL) - 1);
-  changeHeader(view, ip, delta);
-}
-
-function changeHeader(view: DataView, ip: number, delta: number): void {
-  view.setUint16(ip + IPV4_CHECKSUM, applyDelta(view.getUint16(ip + IPV4_CHECKSUM, true), delta), true);
-}
-
-/** `otherPorts`: ports of the other direction's tuple; turned round they are the packet's. */
-function rewritePorts(view: DataView, columns: PacketColumns, i: number, otherPorts: number, delta: number): void {
-  const l4 = columns.l4[i] as number;
-  view.setInt32(l4, (otherPorts << 16) | (otherPorts >>> 16), true);
-  if (columns.protocol[i] === PROTO_TCP) {
-    if (l4 + TCP_MIN_HEADER > (columns.end[i] as number)) return;
-    view.setUint16(l4 + TCP_CHECKSUM, applyDelta(view.getUint16(l4 + TCP_CHECKSUM, true), delta), true);
-    return;
-  }
-  const stored = view.getUint16(l4 + UDP_CHECKSUM, true);
+function changeUdpChecksum(view: DataView, at: number, delta: number): void {
+  const stored = view.getUint16(at, true);
   // 0 means that the sender made none (RFC 768).
   if (stored === 0) return;
   const changed = applyDelta(stored, delta);
-  view.setUint16(l4 + UDP_CHECKSUM, changed === 0 ? 0xffff : changed, true);
+  view.setUint16(at, changed === 0 ? 0xffff : changed, true);
 }

@@ -41,7 +41,7 @@ export class PacketPath {
   egress: InterfaceIndex = NO_INTERFACE;
   /** Why it was dropped or went past NAT: a rule, or a reason word; '' if there is nothing to say. */
   why = '';
-  private readonly router: InputRouter;
+  readonly router: InputRouter;
   private readonly routing = newRouting();
   private readonly plan: Plan;
 

@@ -1,6 +1,7 @@
 /** `-j MASQUERADE`: SNAT to the egress interface's own address (kernel: net/netfilter/nf_nat_masquerade.c). */
 import { sameAddress } from '../../host/address.js';
 import { type Family, type Host, type InterfaceIndex, NO_INTERFACE } from '../../host/types.js';
+import type { PacketContext } from '../context.js';
 import type { NatRange, TargetExtension } from '../extension.js';
 import { formatPortPart, natFlags, parsePortPart, requireMappableProtocol } from '../values/nat-range.js';
 import { masqueradeAddress } from '../values/own-address.js';
@@ -43,13 +44,30 @@ export const masquerade: TargetExtension<PortNatOptions> = {
   },
   compile(options, { host, family }) {
     const rangeOf = rangesByAddress(options);
-    return {
-      kind: 'nat',
-      manipulation: 'src',
-      range: (packet) => rangeOf(chooseAddress(host, family, packet.outInterface, packet.destination)),
-    };
+    const choose = (packet: PacketContext): NatRange | undefined =>
+      rangeOf(chooseAddress(host, family, packet.outInterface, packet.destination));
+    return { kind: 'nat', manipulation: 'src', range: family === 4 ? remembered(choose) : choose };
   },
 };
+
+/** Destinations whose range is remembered, at the most: a scan must not fill the memory. */
+const REMEMBERED = 65_536;
+
+/** The host's addresses and routes never change during a run, so what was chosen for a destination stays chosen. */
+function remembered(
+  choose: (packet: PacketContext) => NatRange | undefined,
+): (packet: PacketContext) => NatRange | undefined {
+  const known = new Map<number, NatRange | undefined>();
+  return (packet) => {
+    const key = packet.outInterface * 2 ** 32 + (packet.destination[0] ?? 0);
+    const range = known.get(key);
+    if (range !== undefined || known.has(key)) return range;
+    if (known.size >= REMEMBERED) known.clear();
+    const fresh = choose(packet);
+    known.set(key, fresh);
+    return fresh;
+  };
+}
 
 function chooseAddress(
   host: Host,
