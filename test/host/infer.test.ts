@@ -78,6 +78,12 @@ describe('a host inferred from rules and capture', () => {
       ['eth0=192.0.2.1/24', 'docker0=172.17.0.1/16', 'default=@eth0'],
     ],
     [
+      "Docker's rules and a capture of both directions, where the host's own packets go to the same port elsewhere",
+      [DOCKER],
+      ['198.51.100.7 > 192.0.2.1 8799', '198.51.100.8 > 192.0.2.1 8799', '192.0.2.1 > 203.0.113.80 8799'],
+      ['eth0=192.0.2.1/24', 'docker0=172.17.0.1/16', 'default=@eth0'],
+    ],
+    [
       "Docker's rules, containers that go out",
       [DOCKER],
       ['docker0 172.17.0.4 > 198.51.100.53 53'],

@@ -1,5 +1,5 @@
 /** What a capture gives away: who talks to whom, from which side. */
-import { formatAddress, type Prefix, parsePrefix, prefixContains } from '../address.js';
+import { formatAddress, type Prefix, parsePrefix, prefixContains, sameAddress } from '../address.js';
 import type { Family } from '../types.js';
 import { isLoopback, isUnicast, type PublishedPort } from './rulefacts.js';
 
@@ -46,7 +46,25 @@ export function publishedDestinations(
     (sample) =>
       isPublished(sample, published) && !isInside(inside, sample.family, sample.destination) && isCandidate(sample),
   );
-  return tally(to.map((sample) => ({ ...sample, words: sample.destination })));
+  return withoutPeers(tally(to.map((sample) => ({ ...sample, words: sample.destination }))), samples);
+}
+
+/**
+ * A capture of both directions shows the host's own packets too, also those to somebody else's port of the same number:
+ * an address that one of the host's talks to is not another one of its own.
+ */
+function withoutPeers(candidates: readonly Seen[], samples: readonly Sample[]): Seen[] {
+  const own: Seen[] = [];
+  for (const candidate of candidates) {
+    const isPeer = samples.some(
+      ({ family, source, destination }) =>
+        family === candidate.family &&
+        sameAddress(destination, candidate.words) &&
+        own.some((address) => sameAddress(address.words, source)),
+    );
+    if (!isPeer) own.push(candidate);
+  }
+  return own;
 }
 
 function isPublished(sample: Sample, published: readonly PublishedPort[]): boolean {
