@@ -148,12 +148,14 @@ describe('being told to stop', () => {
 describe('being told to stop while waiting for input', () => {
   it('ends within seconds all the same', async () => {
     const out = at('idle.pcap');
-    const child = start(['replay', 'eth0=-', ...HOST, '-w', out]);
+    const log = at('idle.ndjson');
+    const child = start(['replay', 'eth0=-', ...HOST, '-w', out, '--packet-log', log]);
     const said: Buffer[] = [];
     child.stderr?.on('data', (piece: Buffer) => said.push(piece));
     const closed = once(child, 'close');
     child.stdin?.write(readFileSync(ETH0).subarray(0, 24));
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    // The packet log is there from the start, and after it nothing happens until more is read.
+    while (!existsSync(`${log}.partial`)) await new Promise((resolve) => setTimeout(resolve, 20));
     child.kill('SIGINT');
     const [code, signal] = await closed;
     expect(Buffer.concat(said).toString()).toMatch(/^natreplay: stopped by SIGINT; [^\n]*\n$/);
