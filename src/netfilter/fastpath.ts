@@ -137,6 +137,7 @@ export class FastPath {
     end: number,
   ): number {
     const { references, conntrack } = this;
+    const tracker = conntrack.tcp;
     const { words, meta } = this.table;
     const { flags, l3, l4, protocol, totalLength, end: packetEnd } = columns;
     const { ingress, state } = results;
@@ -164,10 +165,12 @@ export class FastPath {
         const tcp = l4[i] as number;
         const length = ip + (totalLength[i] as number) - tcp;
         const last = packetEnd[i] as number;
-        const result = conntrack.tcp.packet(reference >> 1, direction, view, tcp, length, last, now);
-        if (result !== TRACK_ACCEPT) {
-          this.outcome = result;
-          return i;
+        if (!tracker.established(reference >> 1, direction, view, tcp, length, last, now)) {
+          const result = tracker.packet(reference >> 1, direction, view, tcp, length, last, now);
+          if (result !== TRACK_ACCEPT) {
+            this.outcome = result;
+            return i;
+          }
         }
       } else {
         conntrack.followUdp(reference >> 1, now);

@@ -282,7 +282,9 @@ export class Conntrack {
     const headerLength = tcpHeaderLength(view, l4);
     if (headerLength < TCP_MIN_HEADER || headerLength > length) return this.fail('invalid-header');
     if (incoming && packet.badChecksum && this.settings.checksum) return this.fail('invalid-checksum');
-    const result = this.tcp.packet(packet.entry, packet.direction, view, l4, length, end, packet.now);
+    const { entry, direction, now } = packet;
+    if (this.tcp.established(entry, direction, view, l4, length, end, now)) return TRACK_ACCEPT;
+    const result = this.tcp.packet(entry, direction, view, l4, length, end, now);
     if (result === TRACK_INVALID) this.reason = 'invalid-tcp';
     return result;
   }
