@@ -31,12 +31,15 @@ function record(into: Histogram, nanoseconds: number, count: number): void {
 
 function summarise(from: Histogram, samples: number, method: string): ServiceTime | undefined {
   if (from.totalCount === 0) return undefined;
+  const max = from.maxValue;
+  // A percentile is the upper end of its bucket, which may lie above the greatest value in it.
+  const percentile = (share: number): number => Math.min(from.getValueAtPercentile(share), max);
   return {
     samples,
-    p50: from.getValueAtPercentile(50),
-    p99: from.getValueAtPercentile(99),
-    p999: from.getValueAtPercentile(99.9),
-    max: from.maxValue,
+    p50: percentile(50),
+    p99: percentile(99),
+    p999: percentile(99.9),
+    max,
     mean: from.mean,
     method,
   };
