@@ -1,10 +1,10 @@
 /** `-j MASQUERADE`: SNAT to the egress interface's own address (kernel: net/netfilter/nf_nat_masquerade.c). */
 import { sameAddress } from '../../host/address.js';
+import { masqueradeAddress } from '../../host/sourceaddress.js';
 import { type Family, type Host, type InterfaceIndex, NO_INTERFACE } from '../../host/types.js';
 import type { PacketContext } from '../context.js';
 import type { NatRange, TargetExtension } from '../extension.js';
 import { formatPortPart, natFlags, parsePortPart, requireMappableProtocol } from '../values/nat-range.js';
-import { masqueradeAddress } from '../values/own-address.js';
 import { argument, find, flag, option } from './support.js';
 
 export interface PortNatOptions {
@@ -69,17 +69,16 @@ function remembered(
   };
 }
 
+/** inet_select_addr is asked with the next hop, ipv6_dev_get_saddr with the destination. */
 function chooseAddress(
   host: Host,
   family: Family,
   out: InterfaceIndex,
   destination: Uint32Array,
 ): Uint32Array | undefined {
-  const iface = out === NO_INTERFACE ? undefined : host.interfaces[out];
-  if (iface === undefined) return undefined;
-  const route = host.route(family, destination);
-  const nextHop = route?.gateway ?? destination;
-  return masqueradeAddress(host, iface, family, nextHop);
+  if (out === NO_INTERFACE) return undefined;
+  const towards = family === 4 ? (host.route(family, destination)?.gateway ?? destination) : destination;
+  return masqueradeAddress(host, family, out, towards);
 }
 
 /** Gives the same range object for the same address, so that a new connection allocates nothing. */

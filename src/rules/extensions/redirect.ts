@@ -1,8 +1,8 @@
 /** `-j REDIRECT`: to the host itself (kernel: net/netfilter/nf_nat_redirect.c). */
+import { redirectAddress } from '../../host/sourceaddress.js';
 import { NO_INTERFACE } from '../../host/types.js';
 import type { TargetExtension } from '../extension.js';
 import { formatPortPart, natFlags, parsePortPart, requireMappableProtocol } from '../values/nat-range.js';
-import { loopbackAddress, redirectAddress } from '../values/own-address.js';
 import { type PortNatOptions, rangesByAddress } from './masquerade.js';
 import { argument, find, flag, option } from './support.js';
 
@@ -37,9 +37,9 @@ export const redirect: TargetExtension<PortNatOptions> = {
       kind: 'nat',
       manipulation: 'dst',
       range(packet) {
-        if (packet.hook === 'OUTPUT') return rangeOf(loopbackAddress(family));
-        const iface = packet.inInterface === NO_INTERFACE ? undefined : host.interfaces[packet.inInterface];
-        return iface === undefined ? undefined : rangeOf(redirectAddress(iface, family, packet.destination));
+        const local = packet.hook === 'OUTPUT';
+        if (!local && packet.inInterface === NO_INTERFACE) return undefined;
+        return rangeOf(redirectAddress(host, family, local ? NO_INTERFACE : packet.inInterface, packet.destination));
       },
     };
   },
