@@ -1,9 +1,10 @@
 /**
  * The type of an address, as `-m addrtype` sees it. For IPv4 that is the kernel's inet_addr_type; IPv6 has no such
- * thing, and xt_addrtype makes do with a route lookup and the address itself: there an address has several types.
+ * thing, and xt_addrtype makes do with a route lookup and the address itself: there an address has several types, of
+ * which this is the most telling one (rules/extensions/addrtype.ts asks for the others itself).
  */
 import type { RouteTables } from './routetables.js';
-import type { Family, Host, InterfaceIndex, RouteType } from './types.js';
+import type { Family, InterfaceIndex, RouteType } from './types.js';
 
 export function addressTypeOf(
   family: Family,
@@ -39,33 +40,4 @@ function addressType6(tables: RouteTables, address: Uint32Array, limit: Interfac
 /** RTF_REJECT: what a lookup finds is an error. */
 function isRejected(type: RouteType): boolean {
   return type === 'unreachable' || type === 'prohibit' || type === 'blackhole';
-}
-
-/**
- * Whether an IPv6 address is of one of `types`, by xt_addrtype's own rules (match_type6): multicast, unicast and unspec
- * are asked of the address alone, and each of them that is named must hold; local, anycast and unreachable are asked of
- * the routes, and one of those named is enough. So a host's own address is both unicast and local. (The others are
- * refused for IPv6 when the rule is loaded.)
- */
-export function matchesAddressTypes6(
-  host: Host,
-  address: Uint32Array,
-  types: ReadonlySet<RouteType>,
-  limitToInterface?: InterfaceIndex,
-): boolean {
-  const multicast = (address[0] ?? 0) >>> 24 === 0xff;
-  const unspecified = address.every((word) => word === 0);
-  if (types.has('multicast') && !multicast) return false;
-  if (types.has('unicast') && (multicast || unspecified)) return false;
-  if (types.has('unspec') && !unspecified) return false;
-  if (!types.has('local') && !types.has('anycast') && !types.has('unreachable')) return true;
-  return types.has(routedType6(host, address, limitToInterface));
-}
-
-/** match_lookup_rt6. */
-function routedType6(host: Host, address: Uint32Array, limit: InterfaceIndex | undefined): RouteType {
-  const route = host.route(6, address);
-  if (route === undefined || isRejected(route.type)) return 'unreachable';
-  if (route.type === 'local' && limit !== undefined && route.iface !== limit) return 'unicast';
-  return route.type;
 }

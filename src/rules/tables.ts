@@ -1,8 +1,6 @@
 /** Tables, their built-in chains, and the hooks behind them, as the kernel registers them. */
 import type { BuiltinChain, Chain, Table, TableName } from './types.js';
 
-export const BUILTIN_CHAINS: readonly BuiltinChain[] = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'];
-
 /** Built-in chains of each table, in hook order (which is the order iptables-save prints them in). */
 export const TABLE_CHAINS: Readonly<Record<TableName, readonly BuiltinChain[]>> = {
   raw: ['PREROUTING', 'OUTPUT'],
