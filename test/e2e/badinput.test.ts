@@ -160,7 +160,7 @@ describe('usage', () => {
     ['an unknown command', ['reply'], /unknown command 'reply'.*replay/],
     ['an unknown option', ['replay', ETH0, '--counter', 'x'], /unknown option '--counter'.*--counters/],
     ['an option without its value', ['replay', ETH0, '--rules'], /--rules <file>.*argument missing/],
-    ['a seed that is no number', ['replay', ETH0, '--seed', 'dice'], /--seed.*'dice' is invalid/],
+    ['a seed that is no number', ['replay', ETH0, '--seed', 'dice'], /'dice' is invalid.*number; see/],
     ['a word that is no choice', ['replay', ETH0, '--outgoing', 'maybe'], /maybe.*skip, replay, copy/],
     ['two results on standard output', ['replay', ETH0, '-w', '-', '--json', '-'], /only one of --write, --json/],
     ['two inputs on standard input', ['replay', '-', '--rules', '-'], /only one of capture, --rules/],
