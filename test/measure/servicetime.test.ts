@@ -74,6 +74,7 @@ describe('service time of packets, measured over blocks', () => {
         expect(near(summary?.p50 ?? 0, exact(0.5))).toBe(true);
         expect(near(summary?.p99 ?? 0, exact(0.99))).toBe(true);
         expect(near(summary?.max ?? 0, exact(1))).toBe(true);
+        expect(summary?.p999).toBeLessThanOrEqual(summary?.max ?? 0);
       }),
       // Each run makes three histograms of 25,000 counts.
       { numRuns: 20 },
