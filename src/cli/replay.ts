@@ -1,6 +1,6 @@
 /** `natreplay replay`: captures and rules in, the translated capture and what there is to say about it out. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { printable } from '../errors.js';
+import { NatreplayError, printable } from '../errors.js';
 import { connectionEntries } from '../pipeline/connections.js';
 import { type Replay, type ReplayOptions, replay } from '../pipeline/replay.js';
 import { conntrackText } from '../report/conntrack.js';
@@ -13,14 +13,15 @@ import { listChains } from '../rules/list.js';
 import { printRules } from '../rules/print.js';
 import { captureInput, loadHost, loadRules } from './inputs.js';
 import { checkPaths, type NamedPath } from './paths.js';
+import { type Separated, separateCaptures } from './separate.js';
 import { interruptible } from './signals.js';
 
 interface CliOptions {
-  readonly rules: string[];
-  readonly rules6: string[];
+  readonly rules?: string[];
+  readonly rules6?: string[];
   readonly host?: string;
-  readonly iface: string[];
-  readonly route: string[];
+  readonly iface?: string[];
+  readonly route?: string[];
   readonly write?: string;
   readonly packetLog?: string;
   readonly counters?: string;
@@ -32,22 +33,22 @@ interface CliOptions {
   readonly checksum: 'verify' | 'offload' | 'ignore';
   readonly nonIp: 'copy' | 'drop';
   readonly outgoing: 'skip' | 'replay' | 'copy';
-  readonly writeLocal: boolean;
-  readonly quiet: boolean;
+  readonly writeLocal?: boolean;
+  readonly quiet?: boolean;
 }
 
-const collect = (value: string, previous: readonly string[]): string[] => [...previous, value];
+const collect = (value: string, previous: readonly string[] = []): string[] => [...previous, value];
 const WIDTH_WITHOUT_TERMINAL = 100;
 
 export function replayCommand(): Command {
   return new Command('replay')
     .description('translate captures as the Linux kernel would, and say what became of every packet')
-    .argument('<capture...>', 'captures, merged by time; IFACE=CAPTURE names an ingress, - is standard input')
-    .option('--rules <file>', 'IPv4 rules, as iptables-save writes them (may be repeated)', collect, [])
-    .option('--rules6 <file>', 'IPv6 rules, as ip6tables-save writes them (may be repeated)', collect, [])
+    .argument('[capture...]', 'captures, merged by time; IFACE=CAPTURE names an ingress, - is standard input')
+    .option('--rules <file...>', 'IPv4 rules, as iptables-save writes them')
+    .option('--rules6 <file...>', 'IPv6 rules, as ip6tables-save writes them')
     .option('--host <file>', 'the host: JSON as natreplay snapshot writes it')
-    .option('--iface <name=addresses>', 'an interface of the host: eth0=192.0.2.1/24 (may be repeated)', collect, [])
-    .option('--route <dest=gateway@iface>', 'a route: default=192.0.2.254@eth0 (may be repeated)', collect, [])
+    .option('--iface <name=addresses>', 'an interface of the host: eth0=192.0.2.1/24 (may be repeated)', collect)
+    .option('--route <dest=gateway@iface>', 'a route: default=192.0.2.254@eth0 (may be repeated)', collect)
     .option('-w, --write <file>', "the translated capture; - is standard output, 'out-{iface}.pcapng' splits by egress")
     .option('--packet-log <file>', 'a line of JSON for every record')
     .option('--counters <file>', "the rules with their counters, as iptables-save -c; '-' is standard output")
@@ -71,8 +72,8 @@ export function replayCommand(): Command {
         .choices(['skip', 'replay', 'copy'])
         .default('skip'),
     )
-    .option('--write-local', 'write packets delivered to the host to the capture, too', false)
-    .option('-q, --quiet', 'no report', false)
+    .option('--write-local', 'write packets delivered to the host to the capture, too')
+    .option('-q, --quiet', 'no report')
     .action((captures: string[], options: CliOptions) => interruptible((signal) => run(captures, options, signal)));
 }
 
@@ -81,10 +82,17 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
-async function run(captures: readonly string[], options: CliOptions, signal: AbortSignal): Promise<void> {
-  checkPaths(inputPaths(captures, options), outputPaths(options));
-  const host = loadHost(options);
-  const rules = loadRules(options, host, options.host);
+async function run(named: readonly string[], options: CliOptions, signal: AbortSignal): Promise<void> {
+  const separated = separateCaptures(named, options.rules ?? [], options.rules6 ?? []);
+  const { captures } = separated;
+  const ruleFiles = { rules: separated.rules, rules6: separated.rules6 };
+  if (captures.length === 0)
+    throw new NatreplayError('USAGE_NO_CAPTURE', 'no capture is named', {
+      advice: 'name a file, or - for standard input',
+    });
+  checkPaths(inputPaths(captures, ruleFiles, options.host), outputPaths(options));
+  const host = loadHost({ host: options.host, iface: options.iface ?? [], route: options.route ?? [] });
+  const rules = loadRules({ ...ruleFiles, unsupported: options.unsupported }, host, options.host);
   rules.warnings.forEach(warn);
   let progress: Progress | undefined;
   const settings: ReplayOptions = {
@@ -121,7 +129,11 @@ function warn(text: string): void {
   process.stderr.write(`natreplay: warning: ${printable(text)}\n`);
 }
 
-function inputPaths(captures: readonly string[], { rules, rules6, host }: CliOptions): NamedPath[] {
+function inputPaths(
+  captures: readonly string[],
+  { rules, rules6 }: Pick<Separated, 'rules' | 'rules6'>,
+  host: string | undefined,
+): NamedPath[] {
   return [
     ...captures.map((capture) => ({ option: 'capture', path: captureInput(capture).path })),
     ...rules.map((path) => ({ option: '--rules', path })),
