@@ -40,7 +40,7 @@ function report(error: unknown): number {
     // Help and version have been printed and are no errors.
     if (error.exitCode === 0) return 0;
     if (error.code === 'commander.help') return USAGE;
-    say(`${error.message.replace(/^error: /, '').replace(/\n/g, ' ').replace(/\.$/, '')}; see natreplay --help`);
+    say(`${error.message.replace(/^error: |\.$/g, '').replace(/\n/g, ' ')}; see natreplay --help`);
     return USAGE;
   }
   if (error instanceof Interrupted) {
