@@ -139,7 +139,7 @@ export class PcapConvertEncoder implements Encoder {
           length,
           wireLength[i] as number,
         );
-        copyBytes(slab.bytes, from, from + length, batch.bytes, at + PCAP_RECORD_HEADER);
+        copyBytes(slab.view, from, from + length, batch.view, at + PCAP_RECORD_HEADER);
         this.records++;
       }
       for (; nextExtra < extras.length; nextExtra++) {

@@ -119,14 +119,14 @@ function putRecord(batch: RecordBatch, slab: Slab, i: number, as: Interface): vo
   const captured = capturedLength[i] as number;
   const length = PACKET_MINIMUM + pad4(captured);
   const at = batch.room(length);
-  const { view, bytes } = batch;
+  const { view } = batch;
   view.setUint32(at, BLOCK_ENHANCED, true);
   view.setUint32(at + 4, length, true);
   view.setUint32(at + PACKET_INTERFACE, as.number, true);
   putTime(view, at, seconds[i] as number, nanoseconds[i] as number, as);
   view.setUint32(at + PACKET_CAPTURED, captured, true);
   view.setUint32(at + PACKET_ON_WIRE, wireLength[i] as number, true);
-  copyBytes(slab.bytes, from, from + captured, bytes, at + PACKET_FRAME);
+  copyBytes(slab.view, from, from + captured, view, at + PACKET_FRAME);
   view.setUint32(at + length - 4, length, true);
 }
 

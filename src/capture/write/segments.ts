@@ -11,11 +11,15 @@ const LONG_RUN = 16_384;
 /** Memory for the short runs of a slab, shared by all the files that one slab is written to. */
 export class Arena {
   bytes = new Uint8Array(0);
+  view = new DataView(this.bytes.buffer);
   used = 0;
 
   /** Before each slab: room for `size` bytes, and nothing used of it. */
   reset(size: number): void {
-    if (this.bytes.length < size) this.bytes = new Uint8Array(size);
+    if (this.bytes.length < size) {
+      this.bytes = new Uint8Array(size);
+      this.view = new DataView(this.bytes.buffer);
+    }
     this.used = 0;
   }
 }
@@ -65,6 +69,7 @@ export class Segments {
     this.endRun();
     const pieces: Uint8Array[] = [];
     const { runs, bytes } = this;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const alone = runs.length === 2;
     let gatheredFrom = arena.used;
     for (let i = 0; i < runs.length; i += 2) {
@@ -72,7 +77,7 @@ export class Segments {
       const to = runs[i + 1] as number;
       const length = to - from;
       if (from >= 0 && length < LONG_RUN && !alone && arena.used + length <= arena.bytes.length) {
-        copyBytes(bytes, from, to, arena.bytes, arena.used);
+        copyBytes(view, from, to, arena.view, arena.used);
         arena.used += length;
         continue;
       }
