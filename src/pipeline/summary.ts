@@ -53,17 +53,19 @@ export class RunSummary {
 
   /** What came in: records `start` to `end` (all of the slab if not given), padding included. */
   countReceived(slab: Slab, results: ResultColumns, start = 0, end = slab.records.count): void {
-    const { records } = slab;
+    const { wireLength } = slab.records;
+    const { verdict: verdicts, ingress, nat } = results;
+    const { verdicts: counts, counters } = this;
+    let translated = 0;
     for (let i = start; i < end; i++) {
-      const verdict = results.verdict[i] as number;
-      const bytes = records.wireLength[i] as number;
-      const source = records.source[i] as number;
-      this.verdicts[verdict] = (this.verdicts[verdict] as number) + 1;
-      this.bySource[source] = (this.bySource[source] ?? 0) + 1;
+      const verdict = verdicts[i] as number;
+      counts[verdict] = (counts[verdict] as number) + 1;
       if (verdict === VERDICT_OUTGOING) continue;
-      this.counters.received(results.ingress[i] as number, bytes);
-      if (verdict <= VERDICT_LOCAL && results.nat[i] !== 0) this.translated++;
+      counters.received(ingress[i] as number, wireLength[i] as number);
+      if (verdict <= VERDICT_LOCAL && nat[i] !== 0) translated++;
     }
+    this.translated += translated;
+    this.noteSources(slab, start, end);
     this.noteTimes(slab, start, end);
     this.records += end - start;
   }
@@ -71,9 +73,22 @@ export class RunSummary {
   /** What the host sent on: the same records, after their padding was cut. */
   countSent(slab: Slab, results: ResultColumns, start = 0, end = slab.records.count): void {
     const { wireLength } = slab.records;
+    const { verdict, egress } = results;
+    const { counters } = this;
     for (let i = start; i < end; i++) {
-      if (results.verdict[i] !== VERDICT_FORWARD) continue;
-      this.counters.sent(results.egress[i] as number, wireLength[i] as number);
+      if (verdict[i] !== VERDICT_FORWARD) continue;
+      counters.sent(egress[i] as number, wireLength[i] as number);
+    }
+  }
+
+  /** Nearly always, neighbours come from the same capture interface: they are added together. */
+  private noteSources(slab: Slab, start: number, end: number): void {
+    const { source } = slab.records;
+    for (let i = start; i < end; ) {
+      const first = i;
+      const from = source[i] as number;
+      while (i < end && source[i] === from) i++;
+      this.bySource[from] = (this.bySource[from] ?? 0) + i - first;
     }
   }
 
