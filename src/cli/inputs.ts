@@ -25,7 +25,7 @@ export interface LoadedRules {
   readonly warnings: readonly string[];
 }
 
-/** `eth0=outside.pcap` names an ingress; a path that exists as it is written, or begins with a slash, is a path. */
+/** `eth0=outside.pcap` names an ingress; where a slash comes before the `=` it is a path (`./a=b.pcap`). */
 export function captureInput(argument: string): CaptureInput {
   const match = /^(@local|[^/=\s]{1,15})=(.+)$/.exec(argument);
   return match === null ? { path: argument } : { iface: match[1], path: match[2] ?? '' };
@@ -35,18 +35,22 @@ export function loadHost({ host, iface, route }: HostChoice): Host | undefined {
   return statedHost({ file: host, iface, route });
 }
 
-/** Reads the rule files, each in the family it states itself; without any, the rules in the host file. */
+/** Reads the rule files, each in the family it states itself; a family without any has the rules in the host file. */
 export function loadRules(options: RuleOptions, host: Host | undefined, hostFile: string | undefined): LoadedRules {
-  const texts: { file: string; text: string; family: Family }[] = [
-    ...options.rules.map((file) => ({ file, text: readText(file), family: 4 as const })),
-    ...options.rules6.map((file) => ({ file, text: readText(file), family: 6 as const })),
-  ];
-  if (texts.length === 0 && hostFile !== undefined) {
-    if (host?.iptables !== undefined) texts.push({ file: `${hostFile} (iptables)`, text: host.iptables, family: 4 });
-    if (host?.ip6tables !== undefined) texts.push({ file: `${hostFile} (ip6tables)`, text: host.ip6tables, family: 6 });
-  }
+  const read = (family: Family) => (file: string) => {
+    const text = readText(file);
+    return { file, text, family: familyOf(text) ?? family };
+  };
+  const texts = [...options.rules.map(read(4)), ...options.rules6.map(read(6))];
+  const named = new Set(texts.map(({ family }) => family));
+  const inHostFile = (family: Family, what: string, text: string | undefined): void => {
+    if (hostFile !== undefined && text !== undefined && !named.has(family))
+      texts.push({ file: `${hostFile} (${what})`, text, family });
+  };
+  inHostFile(4, 'iptables', host?.iptables);
+  inHostFile(6, 'ip6tables', host?.ip6tables);
   const rulesets = texts.map(({ file, text, family }) =>
-    parseRules(text, { file, family: familyOf(text) ?? family, unsupported: options.unsupported }),
+    parseRules(text, { file, family, unsupported: options.unsupported }),
   );
   const warnings: string[] = [];
   const merge = (family: Family): Ruleset | undefined =>
