@@ -87,7 +87,7 @@ describe('captures', () => {
     ['a section in no byte order', 'bad-magic.pcapng', /bad-magic\.pcapng: .*byte/],
   ])('%s', (_, name, line) => refuses([at(name), '--rules', RULES, '--host', HOST], line));
 
-  it('none at all', () => refuses(['--rules', RULES], /missing required argument 'capture'; see natreplay --help/));
+  it('none at all', () => refuses(['--rules', RULES], /no capture is named; name a file, or - for standard input/));
 
   it('an interface that the host does not have', () =>
     refuses([`eth9=${ETH0}`, '--rules', RULES, '--host', HOST], /eth9=.* names an interface the host does not have; /));
@@ -159,7 +159,7 @@ describe('usage', () => {
   it.each([
     ['an unknown command', ['reply'], /unknown command 'reply'.*replay/],
     ['an unknown option', ['replay', ETH0, '--counter', 'x'], /unknown option '--counter'.*--counters/],
-    ['an option without its value', ['replay', ETH0, '--rules'], /--rules <file>.*argument missing/],
+    ['an option without its value', ['replay', ETH0, '--rules'], /--rules <file...>' argument missing/],
     ['a seed that is no number', ['replay', ETH0, '--seed', 'dice'], /'dice' is invalid.*number; see/],
     ['a word that is no choice', ['replay', ETH0, '--outgoing', 'maybe'], /maybe.*skip, replay, copy/],
     ['two results on standard output', ['replay', ETH0, '-w', '-', '--json', '-'], /only one of --write, --json/],
