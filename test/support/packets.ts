@@ -19,8 +19,6 @@ export {
   udp,
 } from '../kernel/packets.js';
 
-export const dotted = (text: string): number[] => text.split('.').map(Number);
-
 /** RFC 2784 without optional fields; `version` 1 is PPTP's (RFC 2637), with its call id. */
 export function gre(fields: IpFields & { readonly callId?: number; readonly payload?: string }): Uint8Array {
   const header =
