@@ -3,9 +3,10 @@
  * half a file never looks whole. `-` is standard output. What is there already and is no regular file (/dev/null, a
  * named pipe) is written to as it is: renaming would put a file in its place.
  */
-import { type FileHandle, open, realpath, rename, stat } from 'node:fs/promises';
+import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type FailureExitCode, NatreplayError } from '../errors.js';
+import { createPartial, finishPartial } from '../partial.js';
 
 /** Bytes that may wait to be written before `write` asks its caller to wait too. */
 const HIGH_WATER = 4 * 1024 * 1024;
@@ -115,7 +116,7 @@ async function openFile(path: string): Promise<Destination> {
   // Through a symbolic link, so that the link stays and its file is replaced.
   const finalPath = existing === undefined ? path : await realpath(path);
   const partial = `${finalPath}.partial`;
-  return new FileDestination(await open(partial, 'w'), { from: partial, to: finalPath });
+  return new FileDestination(await createPartial(partial), { from: partial, to: finalPath });
 }
 
 class FileDestination implements Destination {
@@ -135,8 +136,8 @@ class FileDestination implements Destination {
   }
 
   async end(complete: boolean): Promise<void> {
-    await this.#file.close();
-    if (complete && this.#naming !== undefined) await rename(this.#naming.from, this.#naming.to);
+    if (complete && this.#naming !== undefined) await finishPartial(this.#file, this.#naming.from, this.#naming.to);
+    else await this.#file.close();
   }
 }
 
@@ -223,6 +224,7 @@ function openError(path: string, error: unknown): NatreplayError {
 }
 
 function writeError(path: string, error: unknown): NatreplayError {
+  if (error instanceof NatreplayError) return error;
   const name = path === '-' ? 'standard output' : path;
   switch (codeOf(error)) {
     case 'ENOSPC':

@@ -1,9 +1,10 @@
 /** Where an output's bytes go: a file that gets its name when it is whole, or standard output. */
 import * as fs from 'node:fs';
-import { type FileHandle, open, realpath, rename, stat } from 'node:fs/promises';
+import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import type { Transform } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NatreplayError } from '../../errors.js';
+import { createPartial, finishPartial } from '../../partial.js';
 import { compressionOfPath, createCompressor, endOf, writeTo } from '../compression.js';
 import { errorCode, errorText } from '../source.js';
 
@@ -43,9 +44,10 @@ async function openFile(path: string): Promise<ByteSink> {
   const special = existing !== undefined && !existing.isFile();
   // The file a symbolic link points to is what gets replaced, not the link.
   const final = existing === undefined ? path : await realpath(path);
-  const written = special ? path : `${final}.partial`;
+  const written = `${final}.partial`;
   try {
-    return new FileSink(path, await open(written, 'w'), special ? undefined : { written, final });
+    if (special) return new FileSink(path, await open(path, 'w'), undefined);
+    return new FileSink(path, await createPartial(written), { written, final });
   } catch (cause) {
     throw cannotOpen(path, cause);
   }
@@ -158,8 +160,8 @@ class FileSink implements ByteSink {
 
   async close(): Promise<void> {
     try {
-      await this.handle.close();
-      if (this.names !== undefined) await rename(this.names.written, this.names.final);
+      if (this.names === undefined) await this.handle.close();
+      else await finishPartial(this.handle, this.names.written, this.names.final);
     } catch (error) {
       throw cannotWrite(this.path, error);
     }
