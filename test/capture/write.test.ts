@@ -107,6 +107,17 @@ describe('a stated section length', () => {
 });
 
 describe('another format than the input', () => {
+  it.each([
+    { resolution: '1/64 s', tsresol: 0x86, units: 107n, seconds: 1, nanoseconds: 671_875_000 },
+    { resolution: '1/512 s', tsresol: 0x89, units: 513n, seconds: 1, nanoseconds: 1_953_125 },
+    { resolution: '1/1024 s', tsresol: 0x8a, units: 1025n, seconds: 1, nanoseconds: 976_562 },
+  ])('pcap keeps times counted in $resolution, to the nanosecond', async ({ tsresol, units, seconds, nanoseconds }) => {
+    const blocks = [s.header(), s.iface(1, [{ code: 9, value: Buffer.of(tsresol) }]), s.enhanced(0, units, frame(5))];
+    const path = file('powers-of-two.pcapng', Buffer.concat(blocks));
+    await copy(path, file('powers-of-two.pcap'));
+    expect((await readAll(file('powers-of-two.pcap'))).records).toMatchObject([{ seconds, nanoseconds }]);
+  });
+
   it.each([{ magic: 0xa1b2c3d4 }, { magic: 0xa1b23c4d }])('pcap $magic to pcapng and back', async ({ magic }) => {
     for (const bigEndian of [false, true]) {
       const path = file('there.pcap', pcap(MICRO, { magic, bigEndian }));

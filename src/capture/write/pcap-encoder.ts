@@ -217,8 +217,10 @@ export class PcapConvertEncoder implements Encoder {
   }
 }
 
-/** Whether an interface's timestamps are finer than microseconds. */
+/**
+ * Whether an interface's timestamps are not whole microseconds: units of 10^-n or 2^-n seconds are until n = 6, since
+ * 10^6 is 2^6 times 5^6.
+ */
 function isFine({ tsresol }: CaptureInterface): boolean {
-  if (tsresol === undefined) return false;
-  return tsresol >= 0x80 ? tsresol - 0x80 > 19 : tsresol > 6;
+  return tsresol !== undefined && (tsresol & 0x7f) > 6;
 }
