@@ -27,9 +27,8 @@ export async function openCapture(path: string, options: OpenCaptureOptions = {}
     const length = await source.read(head, 0, head.length);
     const content = head.subarray(0, length);
     if (length === 0) {
-      throw new NatreplayError('CAPTURE_EMPTY', 'the file is empty, not even a capture header is there', {
-        file: path,
-      });
+      const what = source.cut === undefined ? 'the file is empty' : `nothing can be read: ${source.cut}`;
+      throw new NatreplayError('CAPTURE_EMPTY', `${what}, not even a capture header is there`, { file: path });
     }
     const header = parsePcapHeader(content);
     if (header !== undefined) return new PcapReader(source, content, header, options.assignedName);

@@ -99,6 +99,11 @@ describe('gzip', () => {
 
   it('of an empty file is an empty capture', async () => {
     await expect(readAll(file('nothing.gz', gzipSync('')))).rejects.toMatchObject({ code: 'CAPTURE_EMPTY' });
+    const cut = gzipSync(CONTENT).subarray(0, 12);
+    await expect(readAll(file('cut.gz', cut))).rejects.toMatchObject({
+      code: 'CAPTURE_EMPTY',
+      message: expect.stringContaining('the gzip data ends before its end mark'),
+    });
   });
 });
 
