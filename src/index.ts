@@ -9,6 +9,7 @@ export { type ErrorDetails, NatreplayError, type Place } from './errors.js';
 export { hostFromFile } from './host/hostfile.js';
 export { type HostOptions, hostFromOptions, statedHost } from './host/hostoptions.js';
 export type { Family, Host, HostInterface, InterfaceAddress, Route, RouteType } from './host/types.js';
+export type { Engine } from './netfilter/engine.js';
 export type { ChecksumMode } from './packet/parse.js';
 export { type CaptureInput, type Replay, type ReplayOptions, replay } from './pipeline/replay.js';
 export { Replayer, type ReplayerOptions, type ReplayerPacket, type ReplayerResult } from './pipeline/replayer.js';

@@ -33,6 +33,8 @@ export interface Outcome {
   readonly elapsedSeconds: number;
 }
 
+const NO_RULES = 'No rules are given: packets are routed and nothing else happens to them. Name them with --rules FILE';
+
 export class RunSummary {
   records = 0;
   private translated = 0;
@@ -138,7 +140,7 @@ export class RunSummary {
       serviceTime: outcome.serviceTime,
       elapsedSeconds: outcome.elapsedSeconds,
       captureSeconds: this.firstTime === undefined ? undefined : { first: this.firstTime, last: this.lastTime },
-      assumptions: host.assumptions,
+      assumptions: this.rulesets.length > 0 ? host.assumptions : [...host.assumptions, NO_RULES],
       warnings: hostProblems(host, this.rulesets),
     };
   }

@@ -29,9 +29,8 @@ export const SRC_NAT = 1 << 19;
 export const DST_NAT = 1 << 20;
 export const SRC_NAT_DONE = 1 << 21;
 export const DST_NAT_DONE = 1 << 22;
-/** The direction's way through the host is known and constant: packets need not walk any chain. */
+/** The way of original packets through the host is known and constant; the next bit (24) says it of replies. */
 export const FAST_ORIGINAL = 1 << 23;
-export const FAST_REPLY = 1 << 24;
 export const IN_USE = 1 << 25;
 export const DYING = 1 << 26;
 
