@@ -14,16 +14,30 @@ import {
   TCP_RST,
   TCP_SEQUENCE,
   TCP_SYN,
-  TCP_URG,
   TCP_WINDOW,
   tcpHeaderLength,
 } from '../../packet/transport.js';
 import { ASSURED, CONFIRMED, type FlowTable, META_EXPIRES, ORIGINAL, REPLY, SEEN_REPLY } from './flowtable.js';
 import { afterSequence, beforeSequence, highestSack, type PeerOptions, readPeerOptions } from './tcpoptions.js';
 import {
+  ACK,
+  COUNTED_FLAGS,
+  FIN,
+  FLAGS_VALID,
+  IGNORE,
+  INVALID,
+  KINDS,
+  kindOf,
+  NO_FLAGS,
+  RST,
+  STATES,
+  SYN,
+  SYN_ACK,
+  TRANSITIONS,
+} from './tcptransitions.js';
+import {
   type ConntrackSettings,
   TCP_CLOSE,
-  TCP_CLOSE_WAIT,
   TCP_ESTABLISHED,
   TCP_FIN_WAIT,
   TCP_LAST_ACK,
@@ -72,70 +86,6 @@ const ANY_UNACKNOWLEDGED = (DATA_UNACKNOWLEDGED << 8) | (DATA_UNACKNOWLEDGED << 
 const EXPECT_CHALLENGE_ACK = 0x40;
 const SIMULTANEOUS_OPEN = 0x80;
 
-/** Kinds of packets (kernel: enum tcp_bit_set). */
-const SYN = 0;
-const SYN_ACK = 1;
-const FIN = 2;
-const ACK = 3;
-const RST = 4;
-const NO_FLAGS = 5;
-
-/** Marks of the transition table: not a state. */
-const IGNORE = 10;
-const INVALID = 11;
-
-const [sNO, sSS, sSR, sES, sFW, sCW, sLA, sTW, sCL, sS2, sIG, sIV] = [
-  TCP_NONE,
-  TCP_SYN_SENT,
-  TCP_SYN_RECV,
-  TCP_ESTABLISHED,
-  TCP_FIN_WAIT,
-  TCP_CLOSE_WAIT,
-  TCP_LAST_ACK,
-  TCP_TIME_WAIT,
-  TCP_CLOSE,
-  TCP_SYN_SENT2,
-  IGNORE,
-  INVALID,
-] as const;
-void sNO;
-
-/** New state by direction, kind of packet and old state. */
-// biome-ignore format: a table
-const TRANSITIONS = new Uint8Array([
-  // original       NONE SYN_SENT SYN_RECV ESTABL. FIN_WAIT CLOSE_W. LAST_ACK TIME_W. CLOSE SYN_SENT2
-  /* SYN      */    sSS, sSS,     sIG,     sIG,    sIG,     sIG,     sIG,     sSS,    sSS,  sS2,
-  /* SYN+ACK  */    sIV, sIV,     sSR,     sIV,    sIV,     sIV,     sIV,     sIV,    sIV,  sSR,
-  /* FIN      */    sIV, sIV,     sFW,     sFW,    sLA,     sLA,     sLA,     sTW,    sCL,  sIV,
-  /* ACK      */    sES, sIV,     sES,     sES,    sCW,     sCW,     sTW,     sTW,    sCL,  sIV,
-  /* RST      */    sIV, sCL,     sCL,     sCL,    sCL,     sCL,     sCL,     sCL,    sCL,  sCL,
-  /* none     */    sIV, sIV,     sIV,     sIV,    sIV,     sIV,     sIV,     sIV,    sIV,  sIV,
-  // reply
-  /* SYN      */    sIV, sS2,     sIV,     sIV,    sIV,     sIV,     sIV,     sSS,    sIV,  sS2,
-  /* SYN+ACK  */    sIV, sSR,     sIG,     sIG,    sIG,     sIG,     sIG,     sIG,    sIG,  sSR,
-  /* FIN      */    sIV, sIV,     sFW,     sFW,    sLA,     sLA,     sLA,     sTW,    sCL,  sIV,
-  /* ACK      */    sIV, sIG,     sSR,     sES,    sCW,     sCW,     sTW,     sTW,    sCL,  sIG,
-  /* RST      */    sIV, sCL,     sCL,     sCL,    sCL,     sCL,     sCL,     sCL,    sCL,  sCL,
-  /* none     */    sIV, sIV,     sIV,     sIV,    sIV,     sIV,     sIV,     sIV,    sIV,  sIV,
-]);
-const KINDS = 6;
-const STATES = 10;
-
-/** Flag combinations that are no attack: FIN, SYN, RST, ACK and URG; PSH, ECE and CWR go with any. */
-const VALID_FLAGS = new Set([
-  TCP_SYN,
-  TCP_SYN | TCP_URG,
-  TCP_SYN | TCP_ACK,
-  TCP_RST,
-  TCP_RST | TCP_ACK,
-  TCP_FIN | TCP_ACK,
-  TCP_FIN | TCP_ACK | TCP_URG,
-  TCP_ACK,
-  TCP_ACK | TCP_URG,
-]);
-const COUNTED_FLAGS = TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK | TCP_URG;
-const FLAGS_VALID = Uint8Array.from({ length: 64 }, (_, flags) => (VALID_FLAGS.has(flags) ? 1 : 0));
-
 /** Of the header's bytes 12 and 13: the flags that tell an acknowledgement from all else (COUNTED_FLAGS but URG). */
 const NOT_PLAIN_ACK = TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK;
 /** Of an entry's first word. */
@@ -148,13 +98,6 @@ const MAX_ACK_WINDOW = 66_000;
 const SHORT_ENOUGH = 120_000;
 
 const peerOptions: PeerOptions = { scale: 0, flags: 0 };
-
-function kindOf(flags: number): number {
-  if ((flags & TCP_RST) !== 0) return RST;
-  if ((flags & TCP_SYN) !== 0) return (flags & TCP_ACK) !== 0 ? SYN_ACK : SYN;
-  if ((flags & TCP_FIN) !== 0) return FIN;
-  return (flags & TCP_ACK) !== 0 ? ACK : NO_FLAGS;
-}
 
 export class TcpTracker {
   /** Sequence numbers and lengths of the packet in hand. */
