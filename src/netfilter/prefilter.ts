@@ -3,7 +3,7 @@
  * words so that a rule that can't match costs a few comparisons instead of calls. It never decides that a rule matches;
  * the counters and the order of rules are untouched.
  *
- * Hot path of new connections: about 5 ns a rule against 30 with a call for each question.
+ * Hot path of new connections; nothing is allocated.
  */
 import type { Host } from '../host/types.js';
 import { PROTO_TCP, PROTO_UDP, TCP_MIN_HEADER, UDP_HEADER } from '../packet/transport.js';

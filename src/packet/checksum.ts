@@ -5,7 +5,7 @@
  * byte comes first as long as every word is read and written the same way (RFC 1071 section 2(B)), so nothing is
  * swapped. A "delta" is a partial sum, folded to 16 bits, that turns one checksum into another.
  *
- * Hot path: no allocation; 64 bytes cost about 15 ns, 1,500 bytes about 300 ns.
+ * Hot path: nothing is allocated.
  */
 
 /** Folds a partial sum (an unsigned 32-bit integer) to 16 bits. */

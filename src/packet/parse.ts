@@ -2,8 +2,8 @@
  * Parses the records of a slab into columns. Pure: bytes in, columns out, nothing remembered, so that any worker can
  * parse any slab.
  *
- * Hot path: one pass, no allocation; 64-byte TCP packets over Ethernet cost about 20 ns each, about as much again
- * when checksums are verified.
+ * Hot path: nothing is allocated. Measured alone on a slab in the cache, 64-byte packets: 36 ns each, 68 with checksums
+ * verified; on fresh slabs in a replay about 100.
  */
 import type { Slab } from '../capture/slab.js';
 import { DIRECTION_OUTBOUND } from '../capture/slab.js';

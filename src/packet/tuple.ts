@@ -34,7 +34,7 @@ export class Tuple {
   }
 }
 
-/** Word by word: TypedArray.set costs ten times as much for so few. */
+/** Word by word: for so few, the call of TypedArray.set is most of the work. */
 export function copyAddress(from: Uint32Array, to: Uint32Array): void {
   to[0] = from[0] as number;
   to[1] = from[1] as number;

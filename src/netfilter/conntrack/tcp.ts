@@ -149,7 +149,7 @@ export class TcpTracker {
 
   /**
    * A plain segment inside the windows of a connection that both sides have acknowledged: what `packet` would do, in
-   * one pass over the entry's state (a third of the time). False, with nothing changed, when anything is out of the
+   * one pass over the entry's state. False, with nothing changed, when anything is out of the
    * ordinary: the packet is for `packet` then. Arguments as there.
    */
   established(
