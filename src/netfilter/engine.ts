@@ -42,6 +42,7 @@ import {
 import { conntrackSettings } from './conntrack/timeouts.js';
 import { type FastCounters, fastCounters } from './fastcounters.js';
 import { BATCH, FastPath, NOT_FAST, PATH_LOCAL } from './fastpath.js';
+import type { PortChooser } from './nat/portchoice.js';
 import { addressesDelta } from './nat/rewrite.js';
 import { NatSetup } from './nat/setup.js';
 import { needsConntrack } from './needs.js';
@@ -72,6 +73,8 @@ export interface EngineOptions {
   readonly keepCounters?: boolean;
   /** False sends every packet hook by hook: slow, with the same outcome; tests hold the one against the other. */
   readonly fastPath?: boolean;
+  /** Knows ports that a real host drew at random. */
+  readonly portChooser?: PortChooser | undefined;
 }
 
 export class Engine {
@@ -108,7 +111,10 @@ export class Engine {
           );
     if (ruleset !== undefined && needsConntrack(ruleset))
       this.conntrack = new Conntrack(this.table, conntrackSettings(host));
-    const nat = this.conntrack !== undefined && tables.has('nat') ? new NatSetup(this.conntrack, random) : undefined;
+    const nat =
+      this.conntrack !== undefined && tables.has('nat')
+        ? new NatSetup(this.conntrack, random, options.portChooser)
+        : undefined;
     this.path = new PacketPath({
       host,
       routes: this.routes,

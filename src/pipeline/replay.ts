@@ -16,6 +16,7 @@ import { inferHost } from '../host/infer/infer.js';
 import type { Host } from '../host/types.js';
 import { ServiceTimeRecorder } from '../measure/servicetime.js';
 import { Engine } from '../netfilter/engine.js';
+import type { PortChooser } from '../netfilter/nat/portchoice.js';
 import { ResultColumns } from '../netfilter/results.js';
 import { PacketColumns } from '../packet/columns.js';
 import { type ChecksumMode, parseSlab } from '../packet/parse.js';
@@ -50,6 +51,8 @@ export interface ReplayOptions {
   readonly packetLog?: string | undefined;
   /** Seed of every random choice; default 1. */
   readonly seed?: number | undefined;
+  /** Knows ports that a real host drew at random. */
+  readonly portChooser?: PortChooser | undefined;
   /** Default `offload`. */
   readonly checksums?: ChecksumMode | undefined;
   /** Default `copy`. */
@@ -208,8 +211,8 @@ class ReplayRun {
   }
 
   private stages(host: Host): Stages {
-    const { rules, otherRules = [], seed = 1, nonIp, outgoing, writeLocal, output } = this.options;
-    const engine = new Engine(host, rules, { seed });
+    const { rules, otherRules = [], seed = 1, portChooser, nonIp, outgoing, writeLocal, output } = this.options;
+    const engine = new Engine(host, rules, { seed, portChooser });
     const { interfaces } = this.reader;
     const outputs = new OutputStage(host, interfaces, {
       copyIgnored: nonIp !== 'drop',

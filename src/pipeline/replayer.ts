@@ -4,6 +4,7 @@ import type { CaptureInterface } from '../capture/types.js';
 import { NatreplayError } from '../errors.js';
 import type { Host } from '../host/types.js';
 import { Engine } from '../netfilter/engine.js';
+import type { PortChooser } from '../netfilter/nat/portchoice.js';
 import { ResultColumns } from '../netfilter/results.js';
 import { PacketColumns } from '../packet/columns.js';
 import { LINKTYPE_ETHERNET } from '../packet/link.js';
@@ -25,6 +26,8 @@ export interface ReplayerOptions {
   readonly seed?: number | undefined;
   /** Default `offload`. */
   readonly checksums?: ChecksumMode | undefined;
+  /** Knows ports that a real host drew at random. */
+  readonly portChooser?: PortChooser | undefined;
 }
 
 export interface ReplayerPacket {
@@ -73,8 +76,8 @@ export class Replayer {
   private nanoseconds = 0;
 
   constructor(private readonly options: ReplayerOptions) {
-    const { host, rules, seed = 1 } = options;
-    this.engine = new Engine(host, rules, { seed });
+    const { host, rules, seed = 1, portChooser } = options;
+    this.engine = new Engine(host, rules, { seed, portChooser });
     this.ingress = new IngressStage(host, this.interfaces, true);
     const policy = { copyIgnored: true, copyOutgoing: false, writeLocal: true, split: false };
     this.outputs = new OutputStage(host, this.interfaces, policy);

@@ -24,6 +24,7 @@ import { invertTuple } from '../conntrack/tuples.js';
 import type { Packet } from '../packet.js';
 import type { Random } from '../random.js';
 import { jhash2 } from './jhash.js';
+import type { PortChoice, PortChooser } from './portchoice.js';
 
 export type Manipulation = 'src' | 'dst';
 
@@ -63,6 +64,7 @@ export class NatSetup {
   constructor(
     private readonly conntrack: Conntrack,
     private readonly random: Random,
+    private readonly chooser?: PortChooser | undefined,
   ) {}
 
   /** True when this side of the connection's mapping is settled. */
@@ -159,7 +161,10 @@ export class NatSetup {
     const [min, size] = portClass(chosen.protocol, own, range);
     let offset = 0;
     if (range.basePort !== undefined) offset = (own - range.basePort) & 0xffff;
-    else if (range.randomFully || range.random || manipulation === 'src') offset = this.random.next16();
+    else if (range.randomFully || range.random || manipulation === 'src') {
+      if (this.takesKnownPort(packet, manipulation, min, size)) return;
+      offset = this.random.next16();
+    }
     let attempts = Math.min(size, MAX_ATTEMPTS);
     for (;;) {
       for (let i = 0; i < attempts; i++, offset = (offset + 1) & 0xffff) {
@@ -170,6 +175,27 @@ export class NatSetup {
       attempts = Math.floor(attempts / 2);
       offset = this.random.next16();
     }
+  }
+
+  /** Asks the chooser, if there is one; true when `chosen` has the port it named. */
+  private takesKnownPort(packet: Packet, manipulation: Manipulation, first: number, count: number): boolean {
+    const { chooser, chosen } = this;
+    if (chooser === undefined) return false;
+    const own = keyOf(chosen, manipulation);
+    const { table } = this.conntrack;
+    const original = table.readTuple(packet.entry, ORIGINAL, this.other);
+    const choice: PortChoice = { manipulation, original, mapping: chosen, first, count };
+    const port = chooser.choose(choice);
+    if (port === undefined) return false;
+    const permitted = ((port - first) & 0xffff) < count;
+    if (permitted) {
+      setKey(chosen, manipulation, port);
+      // How long the kernel searched is not known: it may have come to where dying connections make room.
+      if (!this.isTakenHard(packet, HARDER_FROM)) return true;
+      setKey(chosen, manipulation, own);
+    }
+    chooser.refused?.(choice, port, permitted ? 'taken' : 'range');
+    return false;
   }
 
   /** True when another live entry has the reply tuple of this mapping. */
