@@ -7,6 +7,7 @@ import { NatreplayError, printable } from '../errors.js';
 import { replayCommand } from './replay.js';
 import { Interrupted } from './signals.js';
 import { snapshotCommand } from './snapshot.js';
+import { verifyCommand } from './verify.js';
 import { version } from './version.js';
 
 const USAGE = 2;
@@ -17,7 +18,8 @@ export function program(): Command {
     .description("replay packet captures through a Linux host's iptables rules")
     .version(version(), '-V, --version')
     .addCommand(replayCommand())
-    .addCommand(snapshotCommand());
+    .addCommand(snapshotCommand())
+    .addCommand(verifyCommand());
   for (const each of [command, ...command.commands]) {
     each.exitOverride().configureOutput({ outputError: () => {} });
     each.showSuggestionAfterError();
