@@ -249,6 +249,15 @@ export class Gateway {
     this.#hostTap.fail(error);
   }
 
+  /**
+   * Forgets every connection and loads other rules, which must have the tables of the first: the kernel keeps what is
+   * in a table that is not named. Throws NatreplayError.
+   */
+  async reload(rules: string, rules6?: string): Promise<void> {
+    await loadRules({ ...this.#options, rules, rules6 }, this.#namespaces);
+    await this.#inside('forgetting connections', ['conntrack', '-F']);
+  }
+
   /** Ends every process and removes the namespaces. Safe to call twice. */
   async close(): Promise<void> {
     this.#injector?.stop();
