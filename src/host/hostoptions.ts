@@ -49,9 +49,17 @@ export function hostFromOptions(options: HostOptions): Host {
 
 /** The host of a file, of options, or of a file with options over it; undefined if nothing is stated. */
 export function statedHost(stated: HostOptions & { readonly file?: string | undefined }): Host | undefined {
+  const description = statedDescription(stated);
+  return description === undefined ? undefined : makeHost(description);
+}
+
+/** The same, before it is made into something that answers questions. */
+export function statedDescription(
+  stated: HostOptions & { readonly file?: string | undefined },
+): HostDescription | undefined {
   const { file, iface = [], route = [] } = stated;
   if (file === undefined && iface.length === 0 && route.length === 0) return undefined;
-  return makeHost(applyOptions(file === undefined ? EMPTY_HOST : describeHostFile(file), stated));
+  return applyOptions(file === undefined ? EMPTY_HOST : describeHostFile(file), stated);
 }
 
 export function applyOptions(base: HostDescription, options: HostOptions): HostDescription {

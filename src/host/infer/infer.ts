@@ -12,7 +12,7 @@ import {
   parseAddress,
   sameAddress,
 } from '../address.js';
-import { EMPTY_HOST } from '../description.js';
+import { EMPTY_HOST, type HostDescription } from '../description.js';
 import { applyOptions, isInterfaceName } from '../hostoptions.js';
 import { makeHost } from '../machine.js';
 import type { Family, Host } from '../types.js';
@@ -46,9 +46,14 @@ const UNKNOWN_ADDRESS: Readonly<Record<Family, readonly string[]>> = {
 };
 
 export function inferHost(input: InferenceInput): Host {
+  return makeHost(inferDescription(input));
+}
+
+/** The same, before it is made into something that answers questions. */
+export function inferDescription(input: InferenceInput): HostDescription {
   const plan = new Plan(input);
   const described = applyOptions(EMPTY_HOST, { iface: plan.ifaceOptions(), route: plan.routeOptions() });
-  return makeHost({ ...described, assumptions: plan.assumptions() });
+  return { ...described, assumptions: plan.assumptions() };
 }
 
 interface PlannedAddress extends Prefix {
