@@ -81,7 +81,7 @@ const TO_HOST = '(host)';
 export function comparePrediction(
   run: TrafficRun,
   prediction: Prediction,
-  range: PortRange = () => undefined,
+  _range?: PortRange,
 ): TrafficComparison {
   const kernel: AttributedFrame[] = [
     ...run.outputs,
@@ -93,7 +93,7 @@ export function comparePrediction(
   run.packets.forEach((packet, input) => {
     while ((kernel[at]?.input ?? Number.POSITIVE_INFINITY) < input) at++;
     const output = kernel[at]?.input === input ? kernel[at] : undefined;
-    const judged = withWish(wishFor(packet.frame, output, range), () => prediction.judge(packet));
+    const judged = withDrawn(drawnPorts(output), () => prediction.judge(packet));
     why.push(judged.why);
     if (judged.verdict === VERDICT_FORWARD) predicted.push({ input, iface: judged.iface, frame: judged.frame });
     if (judged.verdict === VERDICT_LOCAL) predicted.push({ input, iface: TO_HOST, frame: judged.frame });
@@ -108,40 +108,36 @@ export function comparePrediction(
 
 const ETHERNET_IPV4 = Buffer.from('0200000000010200000000020800', 'hex');
 
-/**
- * The random number that makes a search for a free port begin at the port which the kernel took: the search begins at
- * `first + random % size` (nf_nat_l4proto_unique_tuple), so the number is the distance from the range's first port.
- */
-function wishFor(sent: Uint8Array, received: AttributedFrame | undefined, range: PortRange): number | undefined {
+/** The ports (or ICMP id) with which the kernel let a packet go: what a random choice has to come to. */
+interface Drawn {
+  readonly src: number;
+  readonly dst: number;
+}
+
+function drawnPorts(received: AttributedFrame | undefined): Drawn | undefined {
   if (received === undefined) return undefined;
-  const before = keyOf(ipPacket(sent));
-  const after = keyOf(ipPacket(received.frame));
-  if (before === undefined || after === undefined) return undefined;
-  const own = before.port;
-  const byClass = own < 512 ? 1 : own < 1024 ? 600 : 1024;
-  const first = range(before.protocol, received.iface) ?? (before.protocol === 1 ? 0 : byClass);
-  return (after.port - first) & 0xffff;
+  const packet = ipPacket(received.frame);
+  const version6 = (packet[0] ?? 0) >> 4 === 6;
+  const protocol = packet[version6 ? 6 : 9] ?? 0;
+  const l4 = version6 ? 40 : ((packet[0] ?? 0) & 15) * 4;
+  const word = (at: number): number => (packet[l4 + at] ?? 0) * 256 + (packet[l4 + at + 1] ?? 0);
+  if (protocol === 1 || protocol === 58) return { src: word(4), dst: word(4) };
+  return { src: word(0), dst: word(2) };
 }
 
-/** Protocol and what source NAT chooses: source port or ICMP id. */
-function keyOf(packet: Uint8Array): { readonly protocol: number; readonly port: number } | undefined {
-  const protocol = packet[9] ?? 0;
-  const l4 = ((packet[0] ?? 0) & 15) * 4;
-  const at = l4 + (protocol === 1 ? 4 : 0);
-  const high = packet[at];
-  const low = packet[at + 1];
-  if (high === undefined || low === undefined || ![1, 6, 17].includes(protocol)) return undefined;
-  return { protocol, port: high * 256 + low };
-}
-
-/** Runs `act` while the engine's random numbers are the one wished for. */
-function withWish<T>(wish: number | undefined, act: () => T): T {
-  const original = Random.prototype.next16;
-  if (wish !== undefined) Random.prototype.next16 = () => wish;
+/** Runs `act` while every search for a port begins at the one that the kernel took, if that is in its range. */
+function withDrawn<T>(drawn: Drawn | undefined, act: () => T): T {
+  const original = Random.prototype.searchStart;
+  if (drawn !== undefined) {
+    Random.prototype.searchStart = function (first, size, manipulation) {
+      const distance = drawn[manipulation] - first;
+      return distance >= 0 && distance < size ? distance : original.call(this, first, size, manipulation);
+    };
+  }
   try {
     return act();
   } finally {
-    Random.prototype.next16 = original;
+    Random.prototype.searchStart = original;
   }
 }
 
