@@ -399,7 +399,8 @@ export class TcpTracker {
       result = RESET_KEEPS_STATE;
     }
     const answersIgnored =
-      ((status & SEEN_REPLY) !== 0 && lastKind === SYN) || ((status & ASSURED) === 0 && lastKind === ACK);
+      ((status & SEEN_REPLY) !== 0 && lastKind === SYN && lastDirection !== direction) ||
+      ((status & ASSURED) === 0 && lastKind === ACK);
     if (answersIgnored && this.acknowledgement === states[at + LAST_END]) return RESET_IN_WINDOW;
     if (
       old === TCP_SYN_SENT &&

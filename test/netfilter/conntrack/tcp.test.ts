@@ -187,6 +187,37 @@ describe('a port used again (F1)', () => {
   });
 });
 
+describe('an RST outside the window that acknowledges what was last let pass', () => {
+  const client = (flags: string, seq: number, ack = 0): [string, Uint8Array] => [
+    'lan',
+    tcp({ src: PC, dst: SERVER, flags, seq, ack }),
+  ];
+  const server = (flags: string, seq: number, ack = 0): [string, Uint8Array] => [
+    'wan',
+    tcp({ src: SERVER, dst: PUBLIC, flags, seq, ack }),
+  ];
+  const live = [client('S', 1000), server('SA', 5000, 1001), client('A', 1001, 5001), client('S', 500_000)];
+  /** The server answered the SYN with a challenge ACK, and the client tries anew. */
+  const challenged = [client('S', 1000), server('A', 9001, 1001), client('S', 100_000)];
+
+  it.each<[string, readonly [string, Uint8Array][], [string, Uint8Array], string, string]>([
+    ['a SYN, by the other side', live, server('RA', 77, 500_001), 'established', 'CLOSE'],
+    ['a SYN, by its own sender', live, client('RA', 1001, 500_001), 'invalid', 'ESTABLISHED'],
+    [
+      'a challenge ACK before a new SYN, by the sender of both SYNs',
+      challenged,
+      client('RA', 1, 9001),
+      'invalid',
+      'SYN_SENT',
+    ],
+    ['a challenge ACK, by the other side', challenged.slice(0, 2), client('RA', 77_777, 9001), 'established', 'CLOSE'],
+  ])('%s', (_, before, reset, state, entry) => {
+    const gateway = new TestGateway(HOME);
+    for (const [iface, packet] of before) gateway.send(iface, packet);
+    expect([gateway.send(...reset).state, tcpState(gateway)]).toEqual([state, entry]);
+  });
+});
+
 describe('windows (F3)', () => {
   const open = (options?: { client: Buffer; server: Buffer }): TestGateway => {
     const gateway = new TestGateway(HOME);
