@@ -25,6 +25,7 @@ import {
   OTHER_PROTOCOL,
   type PacketColumns,
 } from './columns.js';
+import { sctpChecksum } from './crc32c.js';
 import { tupleHash } from './hash.js';
 import {
   IPV4_DESTINATION,
@@ -49,8 +50,12 @@ import {
 } from './link.js';
 import {
   PROTO_ICMP,
+  PROTO_SCTP,
   PROTO_TCP,
   PROTO_UDP,
+  PROTO_UDPLITE,
+  SCTP_CHECKSUM,
+  SCTP_HEADER,
   TCP_CHECKSUM,
   TCP_MIN_HEADER,
   tcpHeaderLength,
@@ -257,11 +262,15 @@ function verifyChecksums(
   }
 }
 
-/** ICMP, and TCP and UDP behind IP options. Fragments have no checksum of their own. */
+/** ICMP, SCTP, UDP-Lite, and TCP and UDP behind IP options. Fragments have no checksum of their own. */
 function verifyUncommon(view: DataView, columns: PacketColumns, i: number, acceptOffloaded: boolean): void {
   const start = columns.l4[i] as number;
   const length = (columns.end[i] as number) - start;
   const proto = columns.protocol[i] as number;
+  if (proto === PROTO_SCTP || proto === PROTO_UDPLITE) {
+    if (!ipv4IsFragment(view, columns.l3[i] as number)) verifyRare(view, columns, i, acceptOffloaded);
+    return;
+  }
   const isTransport = proto === PROTO_TCP ? length >= TCP_MIN_HEADER : proto === PROTO_UDP && length >= UDP_HEADER;
   if (ipv4IsFragment(view, columns.l3[i] as number) || (proto !== PROTO_ICMP && !isTransport)) return;
   const field = start + (proto === PROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM);
@@ -274,6 +283,29 @@ function verifyUncommon(view: DataView, columns: PacketColumns, i: number, accep
   if (sum === 0xffff) return;
   if (isTransport && acceptOffloaded && stored === fold(pseudo)) finishChecksum(view, field, sum, stored, proto);
   else columns.flags[i] = (columns.flags[i] as number) | FLAG_BAD_CHECKSUM;
+}
+
+/**
+ * SCTP, whose unfinished checksum is 0, and UDP-Lite, which the kernel verifies with UDP's number in the pseudo header and
+ * over all bytes whatever its coverage says (KERNEL.md E3).
+ */
+function verifyRare(view: DataView, columns: PacketColumns, i: number, acceptOffloaded: boolean): void {
+  const start = columns.l4[i] as number;
+  const end = columns.end[i] as number;
+  if (columns.protocol[i] === PROTO_SCTP) {
+    if (start + SCTP_HEADER > end) return;
+    const stored = view.getUint32(start + SCTP_CHECKSUM, true);
+    const sum = sctpChecksum(view, start, end);
+    if (stored === sum) return;
+    if (acceptOffloaded && stored === 0) view.setUint32(start + SCTP_CHECKSUM, sum, true);
+    else columns.flags[i] = (columns.flags[i] as number) | FLAG_BAD_CHECKSUM;
+  } else {
+    if (start + UDP_HEADER > end || view.getUint16(start + UDP_CHECKSUM) === 0) return;
+    const length = end - start;
+    const pseudo = ipv4PseudoSum(columns.source[i] as number, columns.destination[i] as number, PROTO_UDP, length);
+    if (fold(pseudo + sumBytes(view, start, length)) !== 0xffff)
+      columns.flags[i] = (columns.flags[i] as number) | FLAG_BAD_CHECKSUM;
+  }
 }
 
 /** Writes the checksum that the sender's network card would have filled in. `sum` covers the unfinished field too. */

@@ -31,6 +31,10 @@ export const UDP_LENGTH = 4;
 export const UDP_CHECKSUM = 6;
 export const UDP_HEADER = 8;
 
+/** Common header of SCTP (RFC 9260 section 3.1): ports, verification tag, CRC32c. */
+export const SCTP_CHECKSUM = 8;
+export const SCTP_HEADER = 12;
+
 export const ICMP_TYPE = 0;
 export const ICMP_CODE = 1;
 export const ICMP_CHECKSUM = 2;

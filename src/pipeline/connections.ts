@@ -8,9 +8,10 @@ import {
   REPLY,
   SEEN_REPLY,
 } from '../netfilter/conntrack/flowtable.js';
+import { SCTP_STATE_NAMES } from '../netfilter/conntrack/sctptransitions.js';
 import { TCP_STATE_NAMES } from '../netfilter/conntrack/timeouts.js';
 import type { Engine } from '../netfilter/engine.js';
-import { PROTO_TCP } from '../packet/transport.js';
+import { PROTO_SCTP, PROTO_TCP } from '../packet/transport.js';
 import { Tuple } from '../packet/tuple.js';
 import { connectionTuple } from '../report/tupletext.js';
 import type { ConnectionEntry } from '../report/types.js';
@@ -27,7 +28,7 @@ export function* connectionEntries(engine: Engine): Generator<ConnectionEntry> {
       family: 4,
       protocol,
       timeout: Math.floor(((word(META_EXPIRES) - now) | 0) / 1000),
-      tcpState: protocol === PROTO_TCP ? TCP_STATE_NAMES[(status >>> 8) & 0xff] : undefined,
+      tcpState: stateNames(protocol)?.[(status >>> 8) & 0xff],
       original: connectionTuple(table.readTuple(entry, ORIGINAL, tuple)),
       reply: connectionTuple(table.readTuple(entry, REPLY, tuple)),
       seenReply: (status & SEEN_REPLY) !== 0,
@@ -36,4 +37,10 @@ export function* connectionEntries(engine: Engine): Generator<ConnectionEntry> {
       zone: word(META_ZONE) & 0xffff,
     };
   }
+}
+
+/** Protocols whose connections have a state that is listed. */
+function stateNames(protocol: number): readonly string[] | undefined {
+  if (protocol === PROTO_TCP) return TCP_STATE_NAMES;
+  return protocol === PROTO_SCTP ? SCTP_STATE_NAMES : undefined;
 }

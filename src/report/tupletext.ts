@@ -80,7 +80,7 @@ function icmpHasId(protocol: number, type: number): boolean {
   return type === 0 || type === 8 || (type >= 13 && type <= 18);
 }
 
-/** The tuple as the connection listing shows it; `greKey` of GRE is the tuple's source port. */
+/** The tuple as the connection listing shows it; GRE's keys are the tuple's ports. */
 export function connectionTuple(tuple: Tuple): ConnectionTuple {
   const { family, protocol, sourcePort, destinationPort } = tuple;
   const ports = hasPorts(protocol);
@@ -91,5 +91,6 @@ export function connectionTuple(tuple: Tuple): ConnectionTuple {
     destinationPort: ports ? destinationPort : undefined,
     icmp: isIcmp(protocol) ? { type: destinationPort >> 8, code: destinationPort & 0xff, id: sourcePort } : undefined,
     greKey: protocol === PROTOCOL_GRE ? sourcePort : undefined,
+    greDestinationKey: protocol === PROTOCOL_GRE ? destinationPort : undefined,
   };
 }

@@ -7,7 +7,7 @@ import { describeHostText } from '../../src/host/hostfile.js';
 import type { HostFile } from '../../src/host/hostschema.js';
 import { makeHost } from '../../src/host/machine.js';
 import type { Host } from '../../src/host/types.js';
-import { Engine } from '../../src/netfilter/engine.js';
+import { Engine, type EngineOptions } from '../../src/netfilter/engine.js';
 import { Random } from '../../src/netfilter/random.js';
 import { ResultColumns, VERDICT_FORWARD, VERDICT_LOCAL } from '../../src/netfilter/results.js';
 import { PacketColumns } from '../../src/packet/columns.js';
@@ -17,6 +17,7 @@ import { conntrackText } from '../../src/report/conntrack.js';
 import { parseRules } from '../../src/rules/index.js';
 import { printRules } from '../../src/rules/print.js';
 import { type AttributedFrame, compareOutputs, ipPacket, type Mismatch } from '../../src/verify/compare.js';
+import { TO_HOST } from './language.js';
 import type { SentPacket, TrafficRun } from './traffic.js';
 
 /** First port of the range a random choice is made from; undefined: the class of the own port (B2). */
@@ -36,11 +37,17 @@ export class Prediction {
   readonly #columns = new PacketColumns(1);
   readonly #results = new ResultColumns(1);
 
-  constructor(host: HostFile, rules: string) {
+  constructor(host: HostFile, rules: string, options: Partial<EngineOptions> = {}) {
     this.host = makeHost(describeHostText(JSON.stringify(host), 'host.json'));
-    this.engine = new Engine(this.host, parseRules(rules, { file: 'rules', family: 4, unsupported: 'stop' }), {
-      seed: 1,
-    });
+    const ruleset = parseRules(rules, { file: 'rules', family: 4, unsupported: 'stop' });
+    this.engine = new Engine(this.host, ruleset, { seed: 1, ...options });
+  }
+
+  /** What leaves because of a packet, or what the host itself gets (as an output to TO_HOST). */
+  outputs(packet: SentPacket): readonly { readonly iface: string; readonly frame: Uint8Array }[] {
+    const { verdict, iface, frame } = this.judge(packet);
+    if (verdict === VERDICT_FORWARD) return [{ iface, frame }];
+    return verdict === VERDICT_LOCAL ? [{ iface: TO_HOST, frame }] : [];
   }
 
   judge(packet: SentPacket): Judged {
@@ -74,15 +81,8 @@ export interface TrafficComparison {
   readonly reasons: readonly (readonly [string, number])[];
 }
 
-/** Deliveries are compared as outputs to this interface. */
-const TO_HOST = '(host)';
-
 /** Feeds what the kernel was sent to the engine and compares everything that came out, deliveries included. */
-export function comparePrediction(
-  run: TrafficRun,
-  prediction: Prediction,
-  _range?: PortRange,
-): TrafficComparison {
+export function comparePrediction(run: TrafficRun, prediction: Prediction, _range?: PortRange): TrafficComparison {
   const kernel: AttributedFrame[] = [
     ...run.outputs,
     ...run.delivered.map((d) => ({ input: d.input, iface: TO_HOST, frame: Buffer.concat([ETHERNET_IPV4, d.packet]) })),

@@ -2,17 +2,18 @@
  * Connection tracking of one packet (kernel: nf_conntrack_in): finds its entry or makes one, follows the protocol,
  * and says how the packet stands to the connection. An entry made here is not linked until `confirm`.
  */
-import { fold, ipv4PseudoSum, sumBytes } from '../../packet/checksum.js';
-import { IPV4_DESTINATION, IPV4_SOURCE } from '../../packet/ipv4.js';
 import {
   ICMP_HEADER,
   ICMP_TYPE,
   icmpIsError,
   PROTO_GRE,
   PROTO_ICMP,
+  PROTO_ICMPV6,
+  PROTO_SCTP,
   PROTO_TCP,
   PROTO_UDP,
   PROTO_UDPLITE,
+  SCTP_HEADER,
   TCP_MIN_HEADER,
   tcpHeaderLength,
   UDP_CHECKSUM,
@@ -33,6 +34,7 @@ import {
   SEEN_REPLY,
 } from './flowtable.js';
 import { relateIcmpError } from './icmperror.js';
+import { SctpTracker } from './sctp.js';
 import { TcpTracker, TRACK_ACCEPT, TRACK_ACCEPT_AND_DELETE, TRACK_INVALID, TRACK_REPEAT } from './tcp.js';
 import type { ConntrackSettings } from './timeouts.js';
 import { invertTuple, readPorts } from './tuples.js';
@@ -50,6 +52,7 @@ export type InvalidReason =
   | 'invalid-checksum'
   | 'invalid-header'
   | 'invalid-tcp'
+  | 'invalid-sctp'
   | 'invalid-icmp'
   | 'invalid-icmp-error'
   | 'invalid-tuple'
@@ -57,6 +60,7 @@ export type InvalidReason =
 
 export class Conntrack {
   readonly tcp: TcpTracker;
+  readonly sctp: SctpTracker;
   created = 0;
   expired = 0;
   /** Why the packet last tracked is INVALID. */
@@ -70,6 +74,7 @@ export class Conntrack {
     readonly settings: ConntrackSettings,
   ) {
     this.tcp = new TcpTracker(table, settings);
+    this.sctp = new SctpTracker(table, settings);
   }
 
   /**
@@ -80,6 +85,11 @@ export class Conntrack {
     this.reason = undefined;
     packet.info = CT_NONE;
     packet.entry = -1;
+    // Each ICMP belongs to one version of IP; the kernel has no use for it in the other.
+    if (packet.protocol === (packet.family === 4 ? PROTO_ICMPV6 : PROTO_ICMP)) {
+      this.invalid(packet, 'invalid-icmp');
+      return;
+    }
     if (packet.protocol === PROTO_ICMP && packet.family === 4) {
       if (!this.icmpSound(packet, incoming)) return;
       if (icmpIsError(packet.view.getUint8(packet.l4 + ICMP_TYPE))) {
@@ -269,6 +279,8 @@ export class Conntrack {
         return this.followIcmp(packet);
       case PROTO_GRE:
         return this.followGre(packet);
+      case PROTO_SCTP:
+        return this.followSctp(packet, incoming);
       default:
         this.refresh(packet, this.settings.generic);
         return TRACK_ACCEPT;
@@ -292,13 +304,13 @@ export class Conntrack {
   private followUdpPacket(packet: Packet, incoming: boolean): number {
     const { view, l4, end } = packet;
     if (l4 + UDP_HEADER > end) return this.fail('invalid-header');
-    if (packet.protocol === PROTO_UDP) {
-      const length = view.getUint16(l4 + UDP_LENGTH);
-      if (length < UDP_HEADER || l4 + length > packet.wireEnd) return this.fail('invalid-header');
-      if (incoming && packet.badChecksum && this.settings.checksum) return this.fail('invalid-checksum');
-    } else if (incoming && this.settings.checksum && !udpLiteSumOk(packet)) {
-      return this.fail('invalid-checksum');
-    }
+    const length = view.getUint16(l4 + UDP_LENGTH);
+    // UDP-Lite has its coverage there, in which 0 stands for everything, and must have a checksum (RFC 3828 section 3.1).
+    const lite = packet.protocol === PROTO_UDPLITE;
+    if (!(lite && length === 0) && (length < UDP_HEADER || l4 + length > packet.wireEnd))
+      return this.fail('invalid-header');
+    if (lite && view.getUint16(l4 + UDP_CHECKSUM) === 0) return this.fail('invalid-checksum');
+    if (incoming && packet.badChecksum && this.settings.checksum) return this.fail('invalid-checksum');
     this.followUdp(packet.entry, packet.now);
     return TRACK_ACCEPT;
   }
@@ -337,6 +349,14 @@ export class Conntrack {
     return TRACK_ACCEPT;
   }
 
+  private followSctp(packet: Packet, incoming: boolean): number {
+    if (packet.l4 + SCTP_HEADER > packet.end) return this.fail('invalid-header');
+    if (incoming && packet.badChecksum && this.settings.checksum) return this.fail('invalid-checksum');
+    const result = this.sctp.packet(packet);
+    if (result === TRACK_INVALID) this.reason = 'invalid-sctp';
+    return result;
+  }
+
   private refresh(packet: Packet, timeout: number): void {
     const { words, entryWords, meta } = this.table;
     words[packet.entry * entryWords + meta + META_EXPIRES] = packet.now + timeout;
@@ -363,13 +383,4 @@ export class Conntrack {
     if (reason !== undefined) this.invalid(packet, reason);
     return reason === undefined;
   }
-}
-
-/** The kernel verifies UDP-Lite with UDP's number in the pseudo header and over all bytes (KERNEL.md E3). */
-function udpLiteSumOk(packet: Packet): boolean {
-  const { view, l3, l4, end } = packet;
-  if (packet.cut || view.getUint16(l4 + UDP_CHECKSUM) === 0) return true;
-  const source = view.getInt32(l3 + IPV4_SOURCE, true);
-  const destination = view.getInt32(l3 + IPV4_DESTINATION, true);
-  return fold(ipv4PseudoSum(source, destination, PROTO_UDP, end - l4) + sumBytes(view, l4, end - l4)) === 0xffff;
 }

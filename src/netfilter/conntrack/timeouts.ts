@@ -44,6 +44,8 @@ export interface ConntrackSettings {
   readonly gre: number;
   readonly greStream: number;
   readonly generic: number;
+  /** By SCTP state. */
+  readonly sctp: readonly number[];
   /** net.netfilter.nf_conntrack_checksum. */
   readonly checksum: boolean;
   /** Most entries; 0: no limit. */
@@ -61,6 +63,8 @@ export function conntrackSettings(host: Host): ConntrackSettings {
   const seconds = (name: string, standard: number): number => Math.min(number(`${name}`, standard) * 1000, LONGEST);
   const tcp = (name: string, standard: number): number => seconds(`tcp_timeout_${name}`, standard);
   const synSent = tcp('syn_sent', 120);
+  const sctp = (name: string, standard: number): number => seconds(`sctp_timeout_${name}`, standard);
+  const sctpClosed = sctp('closed', 10);
   return {
     tcp: [
       synSent,
@@ -88,6 +92,17 @@ export function conntrackSettings(host: Host): ConntrackSettings {
     gre: seconds('gre_timeout', 30),
     greStream: seconds('gre_timeout_stream', 180),
     generic: seconds('generic_timeout', 600),
+    sctp: [
+      sctpClosed,
+      sctpClosed,
+      sctp('cookie_wait', 3),
+      sctp('cookie_echoed', 3),
+      sctp('established', 210),
+      sctp('shutdown_sent', 3),
+      sctp('shutdown_recd', 3),
+      sctp('shutdown_ack_sent', 3),
+      sctp('heartbeat_sent', 30),
+    ],
     checksum: number('checksum', 1) !== 0,
     max: number('max', 0),
   };

@@ -6,6 +6,7 @@
  * The capture may hold less of the packet than there was: what lies behind `packet.end` is not written.
  */
 import { applyDelta, fold, halves, sumBytes, wordDelta } from '../../packet/checksum.js';
+import { sctpChecksum } from '../../packet/crc32c.js';
 import { IPV4_CHECKSUM, IPV4_DESTINATION, IPV4_PROTOCOL, IPV4_SOURCE, ipv4HeaderLength } from '../../packet/ipv4.js';
 import {
   ICMP_CHECKSUM,
@@ -17,9 +18,12 @@ import {
   PORT_SOURCE,
   PROTO_GRE,
   PROTO_ICMP,
+  PROTO_SCTP,
   PROTO_TCP,
   PROTO_UDP,
   PROTO_UDPLITE,
+  SCTP_CHECKSUM,
+  SCTP_HEADER,
   TCP_CHECKSUM,
   TCP_MIN_HEADER,
   UDP_CHECKSUM,
@@ -112,6 +116,14 @@ function rewritePorts(
       if (at + 2 <= end) view.setUint16(at, port, true);
       if (protocol === PROTO_TCP) fixTcp(packet, l4, delta);
       else fixUdp(packet, l4, delta, protocol);
+      return true;
+    }
+    case PROTO_SCTP: {
+      if (l4 + L4_NEEDED > wireEnd) return false;
+      const at = l4 + (manipulation === 'src' ? PORT_SOURCE : PORT_DESTINATION);
+      if (at + 2 <= end) view.setUint16(at, manipulation === 'src' ? wanted.sourcePort : wanted.destinationPort);
+      // The CRC is made anew over what there is, even within an ICMP error (kernel: sctp_manip_pkt).
+      if (l4 + SCTP_HEADER <= end && !packet.cut) view.setUint32(l4 + SCTP_CHECKSUM, sctpChecksum(view, l4, end), true);
       return true;
     }
     case PROTO_ICMP:

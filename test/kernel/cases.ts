@@ -1,0 +1,120 @@
+/**
+ * Cases that both the running kernel and natreplay are asked about: a few packets through a host, what came out of each
+ * byte for byte, the counters of every rule and the connections left behind.
+ */
+import type { HostFile } from '../../src/host/hostschema.js';
+import { describeMismatch, ipPacket } from '../../src/verify/compare.js';
+import { type Backend, Gateway, type KernelDelivery, type KernelOutput } from '../../src/verify/gateway.js';
+import { compareConntrack, compareCounters } from '../../src/verify/listings.js';
+import { ether, say } from './packets.js';
+import { comparePrediction, connectionsText, countersText, type PortRange, Prediction } from './prediction.js';
+import type { SentPacket } from './traffic.js';
+
+/** A packet (from its IP header on) that arrives at an interface. */
+export interface Arrival {
+  readonly iface: string;
+  readonly packet: Uint8Array;
+  /** Milliseconds that pass before it, for the kernel too. */
+  readonly wait?: number;
+}
+
+/** What the kernel sent so far, so that a server can answer what it really got. */
+export type Step = Arrival | ((sent: readonly KernelOutput[]) => Arrival);
+
+export interface KernelCase {
+  readonly name: string;
+  readonly host: HostFile;
+  readonly rules: string;
+  readonly steps: readonly Step[];
+  /**
+   * What becomes of each packet, as people say it: `wan tcp 203.0.113.5:4000 > ...` where it went out, `local ...`
+   * where the host got it, `` where it was dropped. Undefined: only compared.
+   */
+  readonly expected?: readonly string[];
+  /** Undefined: what is listed is only compared. */
+  readonly connections?: readonly string[];
+  /** First port of the range that a source port is drawn from. */
+  readonly firstPort?: PortRange;
+  /** What the kernel's random choice decides, in counters or connections: not compared. */
+  readonly listings?: boolean;
+}
+
+export interface CaseAnswer {
+  /** What became of each packet in the kernel, as `KernelCase.expected` says it. */
+  readonly said: readonly string[];
+  /** `conntrack -L` of the kernel without seconds, sorted. */
+  readonly connections: readonly string[];
+  readonly conntrack: string;
+  readonly counters: string;
+  /** A line for each thing in which natreplay and the kernel differ. */
+  readonly differing: readonly string[];
+}
+
+export async function askKernel(test: KernelCase, backend: Backend = 'legacy'): Promise<CaseAnswer> {
+  const gateway = await Gateway.open({ host: test.host, rules: test.rules, backend });
+  try {
+    const packets: SentPacket[] = [];
+    const outputs: KernelOutput[] = [];
+    const delivered: KernelDelivery[] = [];
+    for (const step of test.steps) {
+      const { iface, packet, wait = 0 } = typeof step === 'function' ? step(outputs) : step;
+      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+      const sent = { iface, frame: ether(packet), time: Date.now() };
+      packets.push(sent);
+      const result = await gateway.send([sent]);
+      outputs.push(...result.outputs);
+      delivered.push(...result.delivered);
+    }
+    const run = { packets, outputs, delivered };
+    const prediction = new Prediction(test.host, test.rules);
+    const { mismatches } = comparePrediction(run, prediction, test.firstPort);
+    const conntrack = await gateway.conntrack();
+    const counters = await gateway.counters();
+    const listings =
+      test.listings === false
+        ? []
+        : [
+            ...compareCounters(counters, countersText(prediction)),
+            ...compareConntrack(conntrack, connectionsText(prediction)),
+          ];
+    return {
+      said: packets.map((_, i) => outcome(run, i)),
+      connections: connectionLines(conntrack),
+      conntrack,
+      counters,
+      differing: [
+        ...mismatches.map((m) => `${describeMismatch(m)} [${say(ipPacket(packets[m.input]?.frame ?? NONE))}] ${m.why}`),
+        ...listings.map((l) => `${l.what}: kernel ${l.kernel}, predicted ${l.predicted}`),
+      ],
+    };
+  } finally {
+    await gateway.close();
+  }
+}
+
+const NONE = new Uint8Array(0);
+
+function outcome(
+  run: { readonly outputs: readonly KernelOutput[]; readonly delivered: readonly KernelDelivery[] },
+  input: number,
+): string {
+  const words = [
+    ...run.outputs.filter((o) => o.input === input).map((o) => `${o.iface} ${say(ipPacket(o.frame))}`),
+    ...run.delivered.filter((d) => d.input === input).map((d) => `local ${say(d.packet)}`),
+  ];
+  return words.join(', ');
+}
+
+/** A `conntrack -L` line for each connection, without the seconds left and the use count. */
+export function connectionLines(text: string): string[] {
+  return text
+    .split('\n')
+    .filter((line) => line.includes('src='))
+    .map((line) =>
+      line
+        .replace(/^(\S+)\s+(\d+)\s+\d+\s/, '$1 $2 ')
+        .replace(/ use=\d+\s*$/, '')
+        .trim(),
+    )
+    .sort();
+}

@@ -1,0 +1,16 @@
+/** Connection tracking of UDP, UDP-Lite, SCTP, DCCP, GRE and the rest, held to the running kernel case by case. */
+import { describe, expect, it } from 'vitest';
+import { neededCommands } from '../../src/verify/gateway.js';
+import { needs } from '../support/requirements.js';
+import { askKernel } from './cases.js';
+import { CONNTRACK_CASES } from './conntrack-cases.js';
+
+const requirement = needs({ root: true, commands: neededCommands('legacy') });
+const title = requirement.skip ? `connection tracking (${requirement.reason})` : 'connection tracking, as the kernel';
+
+describe.skipIf(requirement.skip)(title, () => {
+  it.each(CONNTRACK_CASES.map((test) => [test.name, test] as const))('%s', async (_name, test) => {
+    const { differing } = await askKernel(test);
+    expect(differing).toEqual([]);
+  });
+});
