@@ -11,6 +11,7 @@ export type SeenPacket = Extract<Seen, { kind: 'packet' }>;
 /** Gathers what a tap sees and gives each packet the number of the next marker. */
 export class Collector {
   #found: { input: number; seen: SeenPacket }[] = [];
+  #times: number[] = [];
   /** Markers seen so far: the number of the packet that what comes next belongs to. */
   #markers = 0;
   #waiting: { count: number; resolve(): void; reject(error: Error): void } | undefined;
@@ -19,7 +20,8 @@ export class Collector {
   /** `where` names the tap in errors. */
   constructor(readonly where: string) {}
 
-  add(seen: Seen | undefined): void {
+  /** `time`: when it was seen, milliseconds since 1970. */
+  add(seen: Seen | undefined, time: number): void {
     if (seen === undefined) {
       this.fail(lost(this.where, 'a record that cannot be read'));
       return;
@@ -34,6 +36,7 @@ export class Collector {
       return;
     }
     this.#markers++;
+    this.#times.push(time);
     if (this.#waiting !== undefined && this.#markers >= this.#waiting.count) this.#waiting.resolve();
   }
 
@@ -60,6 +63,13 @@ export class Collector {
     const found = this.#found;
     this.#found = [];
     return found;
+  }
+
+  /** When the markers that came since the last call were seen: when the kernel was done with each packet. */
+  takeTimes(): readonly number[] {
+    const times = this.#times;
+    this.#times = [];
+    return times;
   }
 
   fail(error: Error): void {

@@ -113,6 +113,12 @@ export function ethernetFrame(packet: Uint8Array, protocol: number, source: Uint
   return frame;
 }
 
+export interface PcapRecord {
+  /** Milliseconds since 1970, to the microsecond. */
+  readonly time: number;
+  readonly bytes: Uint8Array;
+}
+
 /** Cuts a pcap stream, however it arrives, into records. */
 export class PcapStream {
   #rest: Buffer = Buffer.alloc(0);
@@ -124,7 +130,7 @@ export class PcapStream {
   }
 
   /** Adds bytes and returns the records that are complete with them (views into memory of their own). */
-  push(chunk: Buffer): Uint8Array[] {
+  push(chunk: Buffer): PcapRecord[] {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     let at = 0;
     if (this.#linkType === undefined) {
@@ -135,11 +141,12 @@ export class PcapStream {
       this.#linkType = read32(bytes, 20) & 0xffff;
       at = 24;
     }
-    const records: Uint8Array[] = [];
+    const records: PcapRecord[] = [];
     while (at + 16 <= bytes.length) {
       const length = read32(bytes, at + 8);
       if (at + 16 + length > bytes.length) break;
-      records.push(bytes.subarray(at + 16, at + 16 + length));
+      const time = read32(bytes, at) * 1e3 + read32(bytes, at + 4) / 1e3;
+      records.push({ time, bytes: bytes.subarray(at + 16, at + 16 + length) });
       at += 16 + length;
     }
     this.#rest = bytes.subarray(at);

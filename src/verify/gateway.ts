@@ -31,7 +31,10 @@ import { Tap } from './tap.js';
 
 export type { Backend, GatewayOptions };
 
-/** A packet to send: an Ethernet frame (its addresses do not matter) and the interface it arrives at. */
+/**
+ * A packet to send: an Ethernet frame and the interface it arrives at. Its source address does not matter, nor does its
+ * destination unless that is a group's.
+ */
 export interface KernelPacket {
   readonly iface: string;
   readonly frame: Uint8Array;
@@ -55,6 +58,8 @@ export interface KernelDelivery {
 export interface SendResult {
   readonly outputs: readonly KernelOutput[];
   readonly delivered: readonly KernelDelivery[];
+  /** When the kernel was done with each packet of this call, milliseconds since 1970. */
+  readonly times: readonly number[];
 }
 
 /**
@@ -156,17 +161,22 @@ export class Gateway {
         namespace: wires,
         args: ['-i', 'any', '-y', 'LINUX_SLL2', '-Q', 'in', ...ringArguments(layout), notInjected],
         linkType: LINKTYPE_LINUX_SLL2,
-        onRecord: (record) => this.#wireTap.add(readCooked(record)),
+        onRecord: ({ bytes, time }) => this.#wireTap.add(readCooked(bytes), time),
       }),
       Tap.start({
         ...tap,
         namespace: gateway,
         args: ['-i', `nflog:${LOG_GROUP}`],
         linkType: LINKTYPE_NFLOG,
-        onRecord: (record) => this.#hostTap.add(readLogged(record)),
+        onRecord: ({ bytes, time }) => this.#hostTap.add(readLogged(bytes), time),
       }),
     ]);
     this.#injector = new Injector({ namespace: wires, prefix: pin([sender]), onFailure });
+  }
+
+  /** Packets sent so far: the number of the next one. */
+  get sent(): number {
+    return this.#sent;
   }
 
   /** Sends packets in order and returns what became of them. `input` counts on from earlier calls. */
@@ -205,7 +215,10 @@ export class Gateway {
     }
     if (packet.frame.length < 14)
       throw new NatreplayError('VERIFY_SHORT_FRAME', 'a frame is shorter than an Ethernet header');
-    return injectedRecord(packet.frame, macBytes(iface.mac), macBytes(iface.selector));
+    // Broadcasts and multicasts stay what they are: the kernel goes by the frame's destination (pkt_type).
+    const group = ((packet.frame[0] ?? 0) & 1) !== 0;
+    const destination = group ? packet.frame.subarray(0, 6) : macBytes(iface.mac);
+    return injectedRecord(packet.frame, destination, macBytes(iface.selector));
   }
 
   #collect(): SendResult {
@@ -220,7 +233,8 @@ export class Gateway {
     for (const { input, seen } of this.#hostTap.take()) {
       delivered.push({ input, iface: this.#hostNames.get(seen.ifindex) ?? '', packet: Uint8Array.from(seen.packet) });
     }
-    return { outputs, delivered };
+    this.#hostTap.takeTimes();
+    return { outputs, delivered, times: this.#wireTap.takeTimes() };
   }
 
   /** `iptables-save -c` text. */

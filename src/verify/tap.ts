@@ -2,7 +2,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { NatreplayError } from '../errors.js';
-import { PcapStream } from './frames.js';
+import { type PcapRecord, PcapStream } from './frames.js';
 import { Namespaces } from './namespaces.js';
 
 export interface TapOptions {
@@ -12,7 +12,7 @@ export interface TapOptions {
   /** tcpdump's own options, without those about where it writes. */
   readonly args: readonly string[];
   readonly linkType: number;
-  onRecord(record: Uint8Array): void;
+  onRecord(record: PcapRecord): void;
   onFailure(error: Error): void;
 }
 
