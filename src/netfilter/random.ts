@@ -31,11 +31,6 @@ export class Random {
     return this.w >>> 0;
   }
 
-  /** Where the search for a free port or ICMP id among `size` from `first` on begins: a 16-bit number, taken modulo size. */
-  searchStart(_first: number, _size: number, _manipulation: 'src' | 'dst'): number {
-    return this.next16();
-  }
-
   /** Unsigned 16-bit number. */
   next16(): number {
     return this.next32() >>> 16;

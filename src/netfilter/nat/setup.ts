@@ -163,7 +163,7 @@ export class NatSetup {
     if (range.basePort !== undefined) offset = (own - range.basePort) & 0xffff;
     else if (range.randomFully || range.random || manipulation === 'src') {
       if (this.takesKnownPort(packet, manipulation, min, size)) return;
-      offset = this.random.searchStart(min, size, manipulation);
+      offset = this.random.next16();
     }
     let attempts = Math.min(size, MAX_ATTEMPTS);
     for (;;) {
@@ -173,7 +173,7 @@ export class NatSetup {
       }
       if (attempts >= size || attempts < MIN_ATTEMPTS) return;
       attempts = Math.floor(attempts / 2);
-      offset = this.random.searchStart(min, size, manipulation);
+      offset = this.random.next16();
     }
   }
 
