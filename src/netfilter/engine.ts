@@ -75,6 +75,8 @@ export interface EngineOptions {
   readonly fastPath?: boolean;
   /** Knows ports that a real host drew at random. */
   readonly portChooser?: PortChooser | undefined;
+  /** Which iptables the host has: iptables-nft lets packets pass whose transport header is too short to be matched. */
+  readonly backend?: 'legacy' | 'nft' | undefined;
 }
 
 export class Engine {
@@ -105,7 +107,7 @@ export class Engine {
         ? new Map()
         : compileRuleset(
             ruleset,
-            { host, family: 4, random32: () => random.next32() },
+            { host, family: 4, backend: options.backend, random32: () => random.next32() },
             this.counters,
             options.keepCounters ?? false,
           );

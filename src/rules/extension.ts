@@ -48,6 +48,8 @@ export interface ParseContext {
 export interface CompileContext {
   readonly host: Host;
   readonly family: Family;
+  /** Which iptables evaluates the rules: they differ over transport headers that are cut short. Default: legacy. */
+  readonly backend?: 'legacy' | 'nft' | undefined;
   /** Random numbers from `--seed`: unsigned 32-bit. */
   random32(): number;
 }

@@ -4,6 +4,7 @@ import type { MatchExtension, ParseContext, ParsedOption, Token } from '../exten
 import { didYouMean } from '../nearest.js';
 import { parseUnsigned } from '../values/numbers.js';
 import { formatPortRange, type PortRange, parsePortRange } from '../values/ports.js';
+import { type FieldTest, matchesFields, portTests } from './nftfields.js';
 import { argument, bang, exclusive, flag, option } from './support.js';
 
 export interface Negatable<T> {
@@ -151,7 +152,10 @@ export const tcp: MatchExtension<TcpOptions> = {
   },
   destinationPorts: ({ destinationPorts }) =>
     destinationPorts?.negated === false ? destinationPorts.value : undefined,
-  compile({ sourcePorts, destinationPorts, flags, option: kind }) {
+  compile({ sourcePorts, destinationPorts, flags, option: kind }, { backend }) {
+    // iptables-nft leaves only --tcp-option to the match of iptables-legacy.
+    if (backend === 'nft' && kind === undefined)
+      return matchesFields([...portTests(sourcePorts, destinationPorts), ...flagTests(flags)]);
     const [sourceMin, sourceMax, sourceNot] = portTest(sourcePorts);
     const [destinationMin, destinationMax, destinationNot] = portTest(destinationPorts);
     const mask = flags?.value.mask ?? 0;
@@ -185,6 +189,12 @@ export const tcp: MatchExtension<TcpOptions> = {
     };
   },
 };
+
+function flagTests(flags: TcpOptions['flags']): FieldTest[] {
+  if (flags === undefined) return [];
+  const { negated, value } = flags;
+  return [{ offset: 13, bytes: 1, holds: (byte) => ((byte & value.mask) === value.set) !== negated }];
+}
 
 /** Bounds of a port test and whether it is inverted; everything when there is none. */
 export function portTest(ports: Negatable<PortRange> | undefined): [min: number, max: number, negated: boolean] {

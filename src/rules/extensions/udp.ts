@@ -1,6 +1,7 @@
 /** `-m udp`: ports of UDP (kernel: net/netfilter/xt_tcpudp.c, udp_mt). */
 import type { MatchExtension, ParsedOption } from '../extension.js';
 import { type PortRange, parsePortRange } from '../values/ports.js';
+import { matchesFields, portTests } from './nftfields.js';
 import { argument, option } from './support.js';
 import { listPorts, type Negatable, parseNegatable, portTest, printPorts } from './tcp.js';
 
@@ -34,7 +35,8 @@ export const udp: MatchExtension<UdpOptions> = {
   },
   destinationPorts: ({ destinationPorts }) =>
     destinationPorts?.negated === false ? destinationPorts.value : undefined,
-  compile({ sourcePorts, destinationPorts }) {
+  compile({ sourcePorts, destinationPorts }, { backend }) {
+    if (backend === 'nft') return matchesFields(portTests(sourcePorts, destinationPorts));
     const [sourceMin, sourceMax, sourceNot] = portTest(sourcePorts);
     const [destinationMin, destinationMax, destinationNot] = portTest(destinationPorts);
     return (packet) => {
