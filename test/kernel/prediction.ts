@@ -8,7 +8,7 @@ import type { HostFile } from '../../src/host/hostschema.js';
 import { makeHost } from '../../src/host/machine.js';
 import type { Host } from '../../src/host/types.js';
 import { Engine, type EngineOptions } from '../../src/netfilter/engine.js';
-import { Random } from '../../src/netfilter/random.js';
+import type { PortChoice } from '../../src/netfilter/nat/portchoice.js';
 import { ResultColumns, VERDICT_FORWARD, VERDICT_LOCAL } from '../../src/netfilter/results.js';
 import { PacketColumns } from '../../src/packet/columns.js';
 import { parseSlab } from '../../src/packet/parse.js';
@@ -36,11 +36,13 @@ export class Prediction {
   readonly #slab = new Slab(1 << 17, 1);
   readonly #columns = new PacketColumns(1);
   readonly #results = new ResultColumns(1);
+  #drawn: Drawn | undefined;
 
   constructor(host: HostFile, rules: string, options: Partial<EngineOptions> = {}) {
     this.host = makeHost(describeHostText(JSON.stringify(host), 'host.json'));
     const ruleset = parseRules(rules, { file: 'rules', family: 4, unsupported: 'stop' });
-    this.engine = new Engine(this.host, ruleset, { seed: 1, ...options });
+    const portChooser = { choose: ({ manipulation }: PortChoice) => this.#drawn?.[manipulation] };
+    this.engine = new Engine(this.host, ruleset, { seed: 1, portChooser, ...options });
   }
 
   /** What leaves because of a packet, or what the host itself gets (as an output to TO_HOST). */
@@ -50,7 +52,9 @@ export class Prediction {
     return verdict === VERDICT_LOCAL ? [{ iface: TO_HOST, frame }] : [];
   }
 
-  judge(packet: SentPacket): Judged {
+  /** `drawn`: the ports with which the kernel sent it, for where chance decides. */
+  judge(packet: SentPacket, drawn?: Drawn): Judged {
+    this.#drawn = drawn;
     const { records, bytes } = this.#slab;
     const { length } = packet.frame;
     bytes.fill(0, 0, 2048);
@@ -93,7 +97,7 @@ export function comparePrediction(run: TrafficRun, prediction: Prediction, _rang
   run.packets.forEach((packet, input) => {
     while ((kernel[at]?.input ?? Number.POSITIVE_INFINITY) < input) at++;
     const output = kernel[at]?.input === input ? kernel[at] : undefined;
-    const judged = withDrawn(drawnPorts(output), () => prediction.judge(packet));
+    const judged = prediction.judge(packet, drawnPorts(output));
     why.push(judged.why);
     if (judged.verdict === VERDICT_FORWARD) predicted.push({ input, iface: judged.iface, frame: judged.frame });
     if (judged.verdict === VERDICT_LOCAL) predicted.push({ input, iface: TO_HOST, frame: judged.frame });
@@ -123,22 +127,6 @@ function drawnPorts(received: AttributedFrame | undefined): Drawn | undefined {
   const word = (at: number): number => (packet[l4 + at] ?? 0) * 256 + (packet[l4 + at + 1] ?? 0);
   if (protocol === 1 || protocol === 58) return { src: word(4), dst: word(4) };
   return { src: word(0), dst: word(2) };
-}
-
-/** Runs `act` while every search for a port begins at the one that the kernel took, if that is in its range. */
-function withDrawn<T>(drawn: Drawn | undefined, act: () => T): T {
-  const original = Random.prototype.searchStart;
-  if (drawn !== undefined) {
-    Random.prototype.searchStart = function (first, size, manipulation) {
-      const distance = drawn[manipulation] - first;
-      return distance >= 0 && distance < size ? distance : original.call(this, first, size, manipulation);
-    };
-  }
-  try {
-    return act();
-  } finally {
-    Random.prototype.searchStart = original;
-  }
 }
 
 /** What natreplay writes for `--counters`. */
