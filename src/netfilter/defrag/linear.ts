@@ -1,0 +1,43 @@
+/**
+ * How much of a reassembled datagram's payload the kernel draws into its first buffer on the way through the host. Its
+ * fragments hang behind each other in a list; whoever reads or writes a header asks for it in one piece
+ * (pskb_may_pull, skb_ensure_writable), and what was drawn in leaves with the first fragment. Seen only where the first
+ * fragment is shorter than that.
+ */
+import { ipv4HeaderLength } from '../../packet/ipv4.js';
+import { ICMP_HEADER, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, TCP_MIN_HEADER } from '../../packet/transport.js';
+import { CT_RELATED, type Packet } from '../packet.js';
+
+const IP_HEADER = 20;
+const UDP_BYTES = 8;
+const SCTP_COMMON_HEADER = 12;
+
+/**
+ * Payload bytes in the first buffer when the packet leaves. `routed`: it came in and was routed (ip_early_demux looks
+ * for a TCP socket then); `natted`: NAT has looked at it; `translated`: and changed it.
+ */
+export function linearBytes(packet: Packet, routed: boolean, natted: boolean, translated: boolean): number {
+  const { l4, wireEnd, protocol } = packet;
+  const whole = (needed: number): number => (l4 + needed <= wireEnd ? needed : 0);
+  switch (protocol) {
+    case PROTO_TCP:
+      return routed || translated ? whole(TCP_MIN_HEADER) : 0;
+    case PROTO_SCTP:
+      return whole(SCTP_COMMON_HEADER);
+    case PROTO_ICMP:
+      return natted && packet.info === CT_RELATED ? embedded(packet, translated) : 0;
+    default:
+      return 0;
+  }
+}
+
+/** Kernel: nf_nat_icmp_reply_translation. */
+function embedded(packet: Packet, translated: boolean): number {
+  const { view, l4, wireEnd, end } = packet;
+  const inner = l4 + ICMP_HEADER;
+  if (!translated || inner + IP_HEADER > end) return ICMP_HEADER + IP_HEADER;
+  const transport = inner + ipv4HeaderLength(view, inner);
+  const header =
+    view.getUint8(inner + 9) === PROTO_TCP && transport + TCP_MIN_HEADER <= wireEnd ? TCP_MIN_HEADER : UDP_BYTES;
+  return transport + header - l4;
+}
