@@ -47,7 +47,16 @@ export const META_DELTA = 5;
 /** Rule that made the destination and the source translation, -1 if none. */
 export const META_DNAT_RULE = 7;
 export const META_SNAT_RULE = 8;
+/** The entry's zone, as a zone word. */
 export const META_ZONE = 9;
+
+/**
+ * A zone word: the number of a conntrack zone (`-j CT --zone`) in the low half, and a bit for each direction that it is
+ * valid for; the other direction is in zone 0. A word of 0 is zone 0 both ways, which is what nearly everything has.
+ */
+export const zoneWord = (zone: number, directions: number): number => zone | (directions << 16);
+export const zoneOf = (word: number, direction: number): number =>
+  ((word >>> (16 + direction)) & 1) === 0 ? 0 : word & 0xffff;
 
 /** Words of protocol state, the last of an entry, and the two of them that link the list by source. */
 const STATE_WORDS = 16;
@@ -115,6 +124,8 @@ export class FlowTable {
   private sources: Int32Array;
   private sourceShift: number;
   private freeHead = -1;
+  /** An entry with a zone was linked: from then on lookups hold zones against each other. */
+  private zoned = false;
   private readonly key: Int32Array;
 
   constructor(addressWords: 1 | 4) {
@@ -173,15 +184,20 @@ export class FlowTable {
     }
   }
 
-  /** As find4, for a tuple in host order of either family. */
-  find(tuple: Tuple): number {
+  /** As find4, for a tuple in host order of either family. `zone`: zone word of the packet. */
+  find(tuple: Tuple, zone = 0): number {
     this.setKey(tuple);
-    return this.findKey(tuple.protocol);
+    const original = zoneOf(zone, ORIGINAL);
+    const reply = zoneOf(zone, REPLY);
+    if (original === reply) return this.findKey(tuple.protocol, original, -1);
+    const found = this.findKey(tuple.protocol, original, ORIGINAL);
+    return found >= 0 ? found : this.findKey(tuple.protocol, reply, REPLY);
   }
 
-  private findKey(protocol: number): number {
-    const { index, words, key, slotMask, tupleWords } = this;
-    let slot = this.hashWords(key, 0, protocol) >>> this.slotShift;
+  /** `direction`: the only one of an entry that will do, -1 for either. */
+  private findKey(protocol: number, zone: number, direction: number): number {
+    const { index, words, key, slotMask, tupleWords, zoned } = this;
+    let slot = mixZone(this.hashWords(key, 0, protocol), zone) >>> this.slotShift;
     for (let distance = 0; ; distance++) {
       this.probes++;
       const value = index[slot] as number;
@@ -193,6 +209,10 @@ export class FlowTable {
         const at = entry + (reference & 1) * tupleWords;
         let same = ((words[entry + this.meta] as number) & 0xff) === protocol;
         for (let k = 0; same && k < tupleWords; k++) same = words[at + k] === key[k];
+        if (same && zoned)
+          same =
+            zoneOf(words[entry + this.meta + META_ZONE] as number, reference & 1) === zone &&
+            (direction < 0 || direction === (reference & 1));
         if (same) return reference;
       }
       slot = (slot + 1) & slotMask;
@@ -235,12 +255,11 @@ export class FlowTable {
   link(entry: number): void {
     // First: growing puts every entry that is CONFIRMED into the new index, so this one must not be among them yet.
     if ((this.count + 1) * 2 > this.index.length * MAX_LOAD) this.grow();
-    const base = entry * this.entryWords;
-    const state = this.words[base + this.meta] as number;
-    const protocol = state & 0xff;
-    this.words[base + this.meta] = state | CONFIRMED;
-    this.insert(this.hashWords(this.words, base, protocol), entry * 2);
-    this.insert(this.hashWords(this.words, base + this.tupleWords, protocol), entry * 2 + 1);
+    const at = entry * this.entryWords + this.meta;
+    this.words[at] = (this.words[at] as number) | CONFIRMED;
+    if (this.words[at + META_ZONE] !== 0) this.zoned = true;
+    this.insert(this.referenceHash(entry * 2), entry * 2);
+    this.insert(this.referenceHash(entry * 2 + 1), entry * 2 + 1);
     this.linkSource(entry, this.sourceSlot(entry));
     this.count++;
     this.links++;
@@ -267,6 +286,29 @@ export class FlowTable {
   /** Next entry of the same list (which may hold other sources too: compare). */
   nextBySource(entry: number): number {
     return (this.words[this.stateAt(entry) + STATE_NEXT] as number) - 1;
+  }
+
+  /**
+   * Entries that have a tuple in bucket number `bucket` of a table with `buckets` of them: what the kernel, whose hash is
+   * another, would find by chance just as often. Not for the hot path.
+   */
+  inBucket(bucket: number, buckets: number): number[] {
+    const found: number[] = [];
+    const last = Math.floor((((bucket + 1) * 2 ** 32) / buckets - 1) / 2 ** this.slotShift);
+    let slot = Math.floor((bucket * 2 ** 32) / buckets / 2 ** this.slotShift);
+    for (; slot <= last || this.index[slot & this.slotMask] !== 0; slot++) {
+      const value = this.index[slot & this.slotMask] as number;
+      if (value === 0) continue;
+      const reference = (value >>> 6) - 1;
+      if (bucketOf(this.referenceHash(reference), buckets) === bucket) found.push(reference >> 1);
+    }
+    return found;
+  }
+
+  /** Bucket of a tuple in such a table. */
+  bucket(tuple: Tuple, buckets: number): number {
+    this.setKey(tuple);
+    return bucketOf(this.hashWords(this.key, 0, tuple.protocol), buckets);
   }
 
   readTuple(entry: number, direction: number, tuple: Tuple): Tuple {
@@ -337,17 +379,20 @@ export class FlowTable {
   private homeOf(slot: number, value: number): number {
     const displacement = value & SATURATED;
     if (displacement !== SATURATED) return (slot - displacement) & this.slotMask;
-    const reference = (value >>> 6) - 1;
+    return this.referenceHash((value >>> 6) - 1) >>> this.slotShift;
+  }
+
+  /** Hash by which one direction of an entry is found. */
+  private referenceHash(reference: number): number {
     const base = (reference >> 1) * this.entryWords;
     const protocol = (this.words[base + this.meta] as number) & 0xff;
-    return this.hashWords(this.words, base + (reference & 1) * this.tupleWords, protocol) >>> this.slotShift;
+    const hash = this.hashWords(this.words, base + (reference & 1) * this.tupleWords, protocol);
+    return this.zoned ? mixZone(hash, zoneOf(this.words[base + this.meta + META_ZONE] as number, reference & 1)) : hash;
   }
 
   private removeReference(reference: number): void {
     const { index, slotMask } = this;
-    const base = (reference >> 1) * this.entryWords;
-    const protocol = (this.words[base + this.meta] as number) & 0xff;
-    let slot = this.hashWords(this.words, base + (reference & 1) * this.tupleWords, protocol) >>> this.slotShift;
+    let slot = this.referenceHash(reference) >>> this.slotShift;
     while ((index[slot] as number) >>> 6 !== reference + 1) slot = (slot + 1) & slotMask;
     // Shift back what follows in the cluster, as far as each may move towards its home (Knuth 6.4, algorithm R).
     let hole = slot;
@@ -370,8 +415,8 @@ export class FlowTable {
       const base = entry * this.entryWords;
       const state = this.words[base + this.meta] as number;
       if ((state & CONFIRMED) === 0) continue;
-      this.insert(this.hashWords(this.words, base, state & 0xff), entry * 2);
-      this.insert(this.hashWords(this.words, base + this.tupleWords, state & 0xff), entry * 2 + 1);
+      this.insert(this.referenceHash(entry * 2), entry * 2);
+      this.insert(this.referenceHash(entry * 2 + 1), entry * 2 + 1);
     }
     this.growSources(slots / 2, this.slotShift + 1);
   }
@@ -419,5 +464,11 @@ export class FlowTable {
 
 /** Tuples per slot at the most: above it clusters grow long, below it memory is wasted. */
 const MAX_LOAD = 0.625;
+
+/** Zones share one index; tuples of zone 0 lie where they would without any. */
+const mixZone = (hash: number, zone: number): number => hash ^ Math.imul(zone, 0x9e3779b1);
+
+/** Kernel: reciprocal_scale. */
+const bucketOf = (hash: number, buckets: number): number => Math.floor(((hash >>> 0) / 2 ** 32) * buckets);
 
 const sharedInts = (count: number): Int32Array => new Int32Array(new SharedArrayBuffer(count * 4));
