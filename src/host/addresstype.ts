@@ -30,7 +30,7 @@ function addressType4(tables: RouteTables, word: number, limit: InterfaceIndex |
 function addressType6(tables: RouteTables, address: Uint32Array, limit: InterfaceIndex | undefined): RouteType {
   if ((address[0] ?? 0) >>> 24 === 0xff) return 'multicast';
   if (address.every((word) => word === 0)) return 'unspec';
-  const route = tables.route6(address);
+  const route = tables.route(6, address);
   if (route === undefined) return 'unreachable';
   if (route.type === 'local') return limit === undefined || route.iface === limit ? 'local' : 'unicast';
   if (route.type === 'anycast') return 'anycast';

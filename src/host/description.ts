@@ -1,5 +1,5 @@
 /** A host as stated (file, options, inference), before it is made into something that answers questions. */
-import { ipv4Words, networkOf, prefixMask, sameAddress } from './address.js';
+import { ipv4Words, networkOf, type Prefix, prefixMask, sameAddress } from './address.js';
 import type { Family, HostInterface, InterfaceAddress, RouteType } from './types.js';
 
 export type InterfaceDescription = Omit<HostInterface, 'index'>;
@@ -21,11 +21,51 @@ export interface RouteDescription {
   readonly linkdown: boolean;
   /** Installed by the kernel itself for an address. */
   readonly kernel: boolean;
+  /** Of packets with this TOS byte only; undefined: of all. */
+  readonly tos?: number | undefined;
+  /** Names of the interfaces of all its next hops, when there are several. */
+  readonly devices?: readonly string[] | undefined;
 }
+
+/** A line of `ip rule`. */
+export interface RuleDescription {
+  readonly family: Family;
+  readonly priority: number;
+  /** `not`: applies to what does not match. */
+  readonly inverted: boolean;
+  readonly from: Prefix | undefined;
+  readonly to: Prefix | undefined;
+  /** Names of interfaces; one the host does not have never matches. */
+  readonly iif: string | undefined;
+  readonly oif: string | undefined;
+  readonly mark: number;
+  /** 0: whatever the mark. */
+  readonly mask: number;
+  readonly tos: number | undefined;
+  readonly protocol: number | undefined;
+  readonly sourcePorts: PortSpan | undefined;
+  readonly destinationPorts: PortSpan | undefined;
+  /** Asks for what no packet of the replay has: a VRF, a tunnel, a user other than root. */
+  readonly neverMatches: boolean;
+  readonly action: RuleAction;
+}
+
+export type PortSpan = readonly [first: number, last: number];
+
+export type RuleAction =
+  | { readonly kind: 'table'; readonly table: string; readonly suppressPrefixLength: number | undefined }
+  | { readonly kind: 'goto'; readonly priority: number }
+  | { readonly kind: 'nop' }
+  | { readonly kind: 'blackhole' | 'unreachable' | 'prohibit' };
 
 export interface HostDescription {
   readonly interfaces: readonly InterfaceDescription[];
   readonly routes: readonly RouteDescription[];
+  /** By family, in their order; undefined: the rules of a fresh kernel. */
+  readonly rules?: readonly RuleDescription[] | undefined;
+  readonly rules6?: readonly RuleDescription[] | undefined;
+  /** Made up from rules and capture. */
+  readonly inferred?: boolean;
   readonly sysctl: ReadonlyMap<string, string>;
   readonly iptables: string | undefined;
   readonly ip6tables: string | undefined;
@@ -56,6 +96,13 @@ const LOOPBACK: InterfaceDescription = {
     makeAddress(6, Uint32Array.of(0, 0, 0, 1), 128, { scope: 'host' }),
   ],
 };
+
+/** `eth0.100` is by custom VLAN 100 of `eth0`. */
+export function vlanByName(name: string): { readonly parent: string; readonly id: number } | undefined {
+  const found = /^(.+)\.([0-9]{1,4})$/.exec(name);
+  const id = Number(found?.[2]);
+  return found?.[1] === undefined || id < 1 || id > 4094 ? undefined : { parent: found[1], id };
+}
 
 /** Every Linux network namespace has a loopback interface; it comes first, as in the kernel's own list. */
 export function withLoopback(interfaces: readonly InterfaceDescription[]): readonly InterfaceDescription[] {

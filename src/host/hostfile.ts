@@ -3,12 +3,20 @@ import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { NatreplayError } from '../errors.js';
 import { parseAddress } from './address.js';
-import { type HostDescription, type InterfaceDescription, makeAddress, withLoopback } from './description.js';
-import { type AddressJson, type HostFile, hostSchema, type LinkJson } from './hostschema.js';
+import {
+  type HostDescription,
+  type InterfaceDescription,
+  makeAddress,
+  type RuleDescription,
+  vlanByName,
+  withLoopback,
+} from './description.js';
+import { type AddressJson, type HostFile, hostSchema, type LinkJson, type RuleJson } from './hostschema.js';
 import { findJsonMistake } from './jsonplace.js';
 import { makeHost } from './machine.js';
 import { describeRoutes } from './routejson.js';
-import type { Host, InterfaceAddress } from './types.js';
+import { describeRule, isStandard } from './rulejson.js';
+import type { Family, Host, InterfaceAddress, LinkKind } from './types.js';
 
 /** Reads a host file. Errors: HOST_FILE_UNREADABLE, HOST_FILE_NOT_JSON, HOST_FILE_SHAPE. */
 export function hostFromFile(path: string): Host {
@@ -75,8 +83,21 @@ function describe(json: HostFile): HostDescription {
   const interfaces = withLoopback(json.addr.flatMap(describeInterface));
   const sysctl = new Map(Object.entries(json.sysctl ?? {}));
   const { routes, assumptions } = describeRoutes(json, interfaces, sysctl);
+  const rules = describeRules(json.rule, 4, assumptions);
+  const rules6 = describeRules(json.rule6, 6, assumptions);
   const { iptables, ip6tables, ipset } = json;
-  return { interfaces, routes, sysctl, iptables, ip6tables, ipset, assumptions };
+  return { interfaces, routes, rules, rules6, sysctl, iptables, ip6tables, ipset, assumptions };
+}
+
+/** Undefined where they are those of a fresh kernel, or not known to be others. */
+function describeRules(
+  json: readonly RuleJson[] | undefined,
+  family: Family,
+  assumptions: string[],
+): RuleDescription[] | undefined {
+  if (json === undefined) return undefined;
+  const rules = json.map((rule) => describeRule(rule, family, assumptions));
+  return isStandard(rules, family) ? undefined : rules;
 }
 
 function describeInterface(link: LinkJson): InterfaceDescription[] {
@@ -91,9 +112,27 @@ function describeInterface(link: LinkJson): InterfaceDescription[] {
       loopback: flags?.includes('LOOPBACK') ?? link.ifname === 'lo',
       up: flags?.includes('UP') ?? true,
       master: link.master,
+      ...(link.linkinfo?.info_slave_data?.hairpin === true ? { hairpin: true } : {}),
+      ...kindOf(link),
       addresses: (link.addr_info ?? []).flatMap(describeAddress),
     },
   ];
+}
+
+/** `eth0.100` below `eth0` is a VLAN device even where `ip addr` was asked without `-d`. */
+function kindOf(link: LinkJson): { link?: LinkKind } {
+  const { info_kind: kind, info_data: data } = link.linkinfo ?? {};
+  if (kind === 'bridge') {
+    const on = (value: number | boolean | undefined): boolean => value === 1 || value === true;
+    return {
+      link: { kind, callIptables: on(data?.nf_call_iptables), callIp6tables: on(data?.nf_call_ip6tables) },
+    };
+  }
+  const named = vlanByName(link.ifname ?? '');
+  const parent = link.link ?? named?.parent;
+  const id = kind === 'vlan' ? data?.id : kind === undefined && parent === named?.parent ? named?.id : undefined;
+  if (id === undefined || parent === undefined) return {};
+  return { link: { kind: 'vlan', parent, id, protocol: data?.protocol === '802.1ad' ? 0x88a8 : 0x8100 } };
 }
 
 /** `02:42:ac:11:00:01` as six bytes, undefined if it is none. */

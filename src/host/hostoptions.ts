@@ -27,6 +27,7 @@ import {
   makeAddress,
   orderAddresses,
   type RouteDescription,
+  vlanByName,
   withLoopback,
 } from './description.js';
 import { describeHostFile, parseMac } from './hostfile.js';
@@ -137,6 +138,8 @@ function makeInterface(option: InterfaceOption, old: InterfaceDescription | unde
   const kept = loopback
     ? LOOPBACK_ADDRESSES.filter((own) => !option.addresses.some((a) => sameAddress(a.words, own.words)))
     : [];
+  const vlan = vlanByName(option.name);
+  const link = old?.link ?? (vlan === undefined ? undefined : { kind: 'vlan' as const, ...vlan, protocol: 0x8100 });
   return {
     name: option.name,
     ifindex: old?.ifindex,
@@ -145,6 +148,8 @@ function makeInterface(option: InterfaceOption, old: InterfaceDescription | unde
     loopback,
     up: true,
     master: old?.master,
+    ...(old?.hairpin === undefined ? {} : { hairpin: old.hairpin }),
+    ...(link === undefined ? {} : { link }),
     addresses: orderAddresses([...kept, ...option.addresses]),
   };
 }
@@ -225,7 +230,7 @@ function deviceOf(
   if (gateway === undefined) return fail('neither a gateway nor an interface is given');
   const named: readonly HostInterface[] = interfaces.map((iface, index) => ({ ...iface, index }));
   const tables = routeTables(family, routes, new Map(named.map((iface) => [iface.name, iface])));
-  const found = family === 4 ? tables.route4(gateway[0] ?? 0) : tables.route6(gateway);
+  const found = tables.route(family, gateway);
   const device = found?.type === 'unicast' && found.gateway === undefined ? named[found.iface]?.name : undefined;
   return device ?? fail('no interface has the gateway on its link', 'add the interface: GATEWAY@IFACE');
 }

@@ -30,6 +30,22 @@ const addressInfo = z.looseObject({
   noprefixroute: z.boolean().optional(),
 });
 
+const linkinfo = z
+  .looseObject({
+    info_kind: z.string().optional(),
+    info_data: z
+      .looseObject({
+        id: count.max(4095).optional(),
+        protocol: z.string().optional(),
+        nf_call_iptables: z.union([z.number(), z.boolean()]).optional(),
+        nf_call_ip6tables: z.union([z.number(), z.boolean()]).optional(),
+      })
+      .optional(),
+    info_slave_kind: z.string().optional(),
+    info_slave_data: z.looseObject({ hairpin: z.boolean().optional() }).optional(),
+  })
+  .optional();
+
 const link = z.looseObject({
   // `ip -j -4 addr` prints {} for interfaces it leaves out.
   ifname: z.string().min(1).optional(),
@@ -39,6 +55,8 @@ const link = z.looseObject({
   link_type: z.string().optional(),
   address: z.string().optional(),
   master: z.string().optional(),
+  link: z.string().optional(),
+  linkinfo,
   addr_info: z.array(addressInfo).optional(),
 });
 
@@ -68,7 +86,36 @@ const route = z.looseObject({
   nexthops: z.array(nexthop).optional(),
 });
 
-const rule = z.looseObject({ table: z.union([z.string(), z.number()]).optional() });
+const numberOrText = z.union([z.string(), z.number()]).optional();
+const port = count.max(65535).optional();
+
+const rule = z.looseObject({
+  priority: count.optional(),
+  src: z.string().optional(),
+  srclen: count.max(128).optional(),
+  dst: z.string().optional(),
+  dstlen: count.max(128).optional(),
+  fwmark: numberOrText,
+  fwmask: numberOrText,
+  iif: z.string().optional(),
+  oif: z.string().optional(),
+  tos: numberOrText,
+  dscp: numberOrText,
+  ipproto: numberOrText,
+  sport: port,
+  sport_start: port,
+  sport_end: port,
+  dport: port,
+  dport_start: port,
+  dport_end: port,
+  uid_start: count.optional(),
+  uid_end: count.optional(),
+  table: numberOrText,
+  suppress_prefixlen: z.number().int().optional(),
+  suppress_ifgroup: numberOrText,
+  goto: count.optional(),
+  action: z.string().optional(),
+});
 const sysctlValue = z.union([z.string(), z.number(), z.boolean()]).transform((value) => {
   if (typeof value === 'boolean') return value ? '1' : '0';
   return String(value).trim();
@@ -90,4 +137,5 @@ export type HostFile = z.infer<typeof hostSchema>;
 export type LinkJson = z.infer<typeof link>;
 export type AddressJson = z.infer<typeof addressInfo>;
 export type RouteJson = z.infer<typeof route>;
+export type RuleJson = z.infer<typeof rule>;
 export type NexthopJson = z.infer<typeof nexthop>;

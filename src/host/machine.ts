@@ -4,7 +4,16 @@ import type { HostDescription, InterfaceDescription, RouteDescription } from './
 import { withLoopback } from './description.js';
 import { type RouteTables, routeTables } from './routetables.js';
 import { interfaceSysctl } from './sysctl.js';
-import type { Family, Host, HostInterface, InterfaceIndex, Route, RouteType } from './types.js';
+import type {
+  Family,
+  Flow,
+  Host,
+  HostInterface,
+  InterfaceIndex,
+  Route,
+  RouteType,
+  RoutingDependencies,
+} from './types.js';
 
 export function makeHost(description: HostDescription): Host {
   return new Machine(description);
@@ -15,6 +24,8 @@ class Machine implements Host {
   readonly iptables: string | undefined;
   readonly ip6tables: string | undefined;
   readonly ipset: string | undefined;
+  readonly checksSourcesByRoute: boolean;
+  readonly inferred: boolean;
   readonly assumptions: readonly string[];
   private readonly byName: ReadonlyMap<string, HostInterface>;
   private readonly byIfindex: ReadonlyMap<number, HostInterface>;
@@ -31,8 +42,12 @@ class Machine implements Host {
     );
     this.sysctls = description.sysctl;
     const usable = description.routes.filter((route) => !this.ignored(route));
-    this.tables4 = routeTables(4, usable, this.byName);
-    this.tables6 = routeTables(6, usable, this.byName);
+    this.tables4 = routeTables(4, usable, this.byName, description.rules);
+    this.tables6 = routeTables(6, usable, this.byName, description.rules6);
+    this.checksSourcesByRoute =
+      description.rules !== undefined ||
+      description.routes.some(({ family, type, kernel }) => family === 4 && type === 'local' && !kernel);
+    this.inferred = description.inferred ?? false;
     this.iptables = description.iptables;
     this.ip6tables = description.ip6tables;
     this.ipset = description.ipset;
@@ -48,11 +63,23 @@ class Machine implements Host {
   }
 
   route(family: Family, destination: Uint32Array): Route | undefined {
-    return family === 4 ? this.tables4.route4(destination[0] ?? 0) : this.tables6.route6(destination);
+    return this.tables(family).route(family, destination);
+  }
+
+  lookUp(flow: Flow): Route | undefined {
+    return this.tables(flow.family).lookUp(flow);
+  }
+
+  routingDependsOn(family: Family): RoutingDependencies {
+    return this.tables(family).dependsOn;
+  }
+
+  private tables(family: Family): RouteTables {
+    return family === 4 ? this.tables4 : this.tables6;
   }
 
   addressType(family: Family, address: Uint32Array, limitToInterface?: InterfaceIndex): RouteType {
-    return addressTypeOf(family, family === 4 ? this.tables4 : this.tables6, address, limitToInterface);
+    return addressTypeOf(family, this.tables(family), address, limitToInterface);
   }
 
   sysctl(name: string): string | undefined {

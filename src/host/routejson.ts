@@ -6,7 +6,8 @@ import { networkOf, type Prefix, parseAddress, parsePrefix } from './address.js'
 import type { InterfaceDescription, RouteDescription } from './description.js';
 import type { HostFile, NexthopJson, RouteJson } from './hostschema.js';
 import { anycastRoutes, kernelRoutes } from './kernelroutes.js';
-import { LOOKED_UP } from './routetables.js';
+import { tosByte } from './rulejson.js';
+import { tableName } from './tablename.js';
 import type { Family, RouteType } from './types.js';
 
 interface Described {
@@ -27,7 +28,7 @@ export function describeRoutes(
     const own = (family === 4 ? listed4 : listed6).flatMap((route) => describeRoute(route, family, assumptions));
     return complete(family, own, known[family], interfaces, sysctl);
   });
-  assumptions.push(...otherTables(routes, json));
+  if (json.rule === undefined) assumptions.push(...unusedTables(routes));
   return { routes, assumptions: [...new Set(assumptions)] };
 }
 
@@ -68,8 +69,9 @@ function describeRoute(route: RouteJson, family: Family, assumptions: string[]):
   const type = typeOf(route.type);
   const prefix = prefixOf(route, family);
   if (type === undefined || prefix === undefined || isCacheOrClone(route)) return [];
-  if (route.tos !== undefined || route.from !== undefined) {
-    const by = route.tos === undefined ? `source ${route.from}` : `TOS ${route.tos}`;
+  const tos = route.tos === undefined ? undefined : tosByte(route.tos);
+  if (route.from !== undefined || (route.tos !== undefined && tos === undefined)) {
+    const by = route.from === undefined ? `TOS ${route.tos}` : `source ${route.from}`;
     assumptions.push(`The route to ${route.dst} applies to packets of ${by} only; natreplay leaves it out.`);
     return [];
   }
@@ -88,6 +90,8 @@ function describeRoute(route: RouteJson, family: Family, assumptions: string[]):
       metric: route.metric ?? (family === 6 ? 1024 : 0),
       linkdown: hop.flags?.includes('linkdown') ?? false,
       kernel: route.protocol === 'kernel' || route.protocol === 2,
+      ...(tos === undefined || tos === 0 ? {} : { tos }),
+      ...(hasSeveral(route) ? { devices: devicesOf(route) } : {}),
     },
   ];
 }
@@ -113,17 +117,20 @@ function nexthopOf(route: RouteJson, assumptions: string[]): NexthopJson | undef
   return first;
 }
 
+function hasSeveral(route: RouteJson): boolean {
+  return (route.nexthops?.length ?? 0) > 1;
+}
+
+function devicesOf(route: RouteJson): string[] {
+  return (route.nexthops ?? []).flatMap((hop) => (hop.dev === undefined ? [] : [hop.dev]));
+}
+
 function isDead(hop: { readonly flags?: string[] | undefined }): boolean {
   return hop.flags?.includes('dead') ?? false;
 }
 
 function isCacheOrClone(route: RouteJson): boolean {
   return route.flags?.includes('cloned') ?? false;
-}
-
-function tableName(table: string | number | undefined): string {
-  const name = table === undefined ? 'main' : String(table);
-  return { '255': 'local', '254': 'main', '253': 'default' }[name] ?? name;
 }
 
 function hasDevice(type: RouteType): boolean {
@@ -147,21 +154,14 @@ function typeOf(type: string | undefined): RouteType | undefined {
   return TYPES.has(type) ? (type as RouteType) : undefined;
 }
 
-/** Tables that only `ip rule` leads to are not looked up yet: said if there are rules that may lead there. */
-function otherTables(routes: readonly RouteDescription[], json: HostFile): string[] {
-  const looked: ReadonlySet<string> = new Set(LOOKED_UP);
-  const others = [...new Set(routes.map((route) => route.table).filter((table) => !looked.has(table)))];
-  const rules =
-    json.rule === undefined && json.rule6 === undefined ? undefined : [...(json.rule ?? []), ...(json.rule6 ?? [])];
-  const led = new Set(rules?.map((rule) => tableName(rule.table)));
-  const used = rules === undefined ? others : others.filter((table) => led.has(table));
-  if (used.length === 0) return [];
-  const why =
-    rules === undefined
-      ? 'the host file does not say (key "rule") which packets they are for'
-      : 'policy rules lead there';
+/** Tables that only policy rules lead to, of a host file that does not state them. */
+function unusedTables(routes: readonly RouteDescription[]): string[] {
+  const looked: ReadonlySet<string> = new Set(['local', 'main', 'default']);
+  const others = [...new Set(routes.filter(({ family }) => family === 4).map(({ table }) => table))];
+  const unused = others.filter((table) => !looked.has(table));
+  if (unused.length === 0) return [];
   return [
-    `Routes of table${used.length > 1 ? 's' : ''} ${used.join(', ')} are not used, though ${why}: ` +
-      'natreplay looks at the tables local, main and default. State a route with --route PREFIX=GATEWAY@IFACE.',
+    `Routes of table${unused.length > 1 ? 's' : ''} ${unused.join(', ')} are not used: the host file does not say which packets they ` +
+      'are for. Add what ip -j rule prints to it, as "rule".',
   ];
 }

@@ -36,12 +36,17 @@ export class Namespace {
 
   /** The host as natreplay reads it from iproute2's own JSON. */
   host(): Host {
-    const json = (command: string): unknown => JSON.parse(this.run(command));
-    const file = {
-      addr: json('ip -j addr'),
-      route: json('ip -j route show table all'),
-      route6: json('ip -j -6 route show table all'),
+    const questions = {
+      addr: 'ip -d -j addr',
+      rule: 'ip -j rule',
+      rule6: 'ip -j -6 rule',
+      route: 'ip -j route show table all',
+      route6: 'ip -j -6 route show table all',
     };
+    const answers = this.run(Object.values(questions).join('; echo ----;')).split('----\n');
+    const file = Object.fromEntries(
+      Object.keys(questions).map((key, i): [string, unknown] => [key, JSON.parse(answers[i] ?? '')]),
+    );
     return makeHost(describeHostText(JSON.stringify(file), 'namespace'));
   }
 
