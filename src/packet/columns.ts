@@ -11,10 +11,12 @@ export const KIND_IPV4_PORTS = 1;
 export const KIND_IPV4 = 2;
 /** IPv4 that the kernel drops on receipt, before any hook (`reason` says why). */
 export const KIND_IPV4_BROKEN = 3;
-/** IPv6. */
+/** IPv6, sound as far as the kernel looks at it on receipt. */
 export const KIND_IPV6 = 4;
-/** IP of which the capture's snaplen left less than the IP header. */
+/** IP of which the capture's snaplen left less than the IP header (or an IPv6 packet's hop-by-hop options). */
 export const KIND_CUT = 5;
+/** IPv6 that the kernel drops on receipt, before any hook (`reason` says why). */
+export const KIND_IPV6_BROKEN = 6;
 
 /** Bits of the `flags` column. */
 /** The capture says that the host sent it (SLL packet type 4, pcapng direction flag). */
@@ -31,10 +33,12 @@ export const FLAG_OTHER_HOST = 8;
 export const OTHER_PROTOCOL = 1;
 export const OTHER_LINK_TYPE = 2;
 
-/** Values of the `reason` column for KIND_IPV4_BROKEN. */
+/** Values of the `reason` column for KIND_IPV4_BROKEN and KIND_IPV6_BROKEN. */
 export const BROKEN_HEADER = 1;
 export const BROKEN_CHECKSUM = 2;
 export const BROKEN_LENGTH = 3;
+/** Hop-by-hop options of IPv6. */
+export const BROKEN_OPTIONS = 4;
 
 export class PacketColumns {
   readonly kind: Uint8Array;

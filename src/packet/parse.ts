@@ -48,6 +48,7 @@ import {
   type LinkInfo,
   parseLink,
 } from './link.js';
+import { parseIpv6, verifyIpv6 } from './parse6.js';
 import {
   PROTO_ICMP,
   PROTO_SCTP,
@@ -160,11 +161,14 @@ function parseRecord(slab: Slab, columns: PacketColumns, i: number, linkType: nu
   columns.ifindex[i] = link.ifindex;
   columns.sender[i] = link.sender;
   columns.l3[i] = link.l3;
+  const missing = (records.wireLength[i] as number) - captured;
+  const wireEnd = missing > 0 ? end + missing : end;
   if (link.version === 4) {
-    const missing = (records.wireLength[i] as number) - captured;
-    parseIpv4(view, columns, i, link.l3, end, missing > 0 ? end + missing : end);
+    parseIpv4(view, columns, i, link.l3, end, wireEnd);
+  } else if (link.version === 6) {
+    parseIpv6(view, columns, i, link.l3, end, wireEnd);
   } else {
-    columns.kind[i] = link.version === 6 ? KIND_IPV6 : KIND_OTHER;
+    columns.kind[i] = KIND_OTHER;
     columns.reason[i] = isKnownLinkType(linkType) ? OTHER_PROTOCOL : OTHER_LINK_TYPE;
     columns.end[i] = end;
   }
@@ -246,6 +250,7 @@ function verifyChecksums(
     if (((flags[i] as number) & FLAG_CUT) !== 0) continue;
     if (kind[i] !== KIND_IPV4_PORTS) {
       if (kind[i] === KIND_IPV4) verifyUncommon(view, columns, i, acceptOffloaded);
+      else if (kind[i] === KIND_IPV6) verifyIpv6(view, columns, i, acceptOffloaded);
       continue;
     }
     const start = l4[i] as number;

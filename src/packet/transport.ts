@@ -55,6 +55,10 @@ export const ICMP_INFO_REPLY = 16;
 export const ICMP_ADDRESS = 17;
 export const ICMP_ADDRESS_REPLY = 18;
 
+export const ICMPV6_ECHO = 128;
+export const ICMPV6_ECHO_REPLY = 129;
+export const ICMPV6_REDIRECT = 137;
+
 /** Header length in bytes as the TCP header states it, 0..60. */
 export const tcpHeaderLength = (view: DataView, tcp: number): number =>
   (view.getUint8(tcp + TCP_DATA_OFFSET) >> 4) << 2;

@@ -82,13 +82,21 @@ describe('the upper layer', () => {
   });
 });
 
-describe('cut or overlong headers', () => {
+describe('headers that end behind the packet', () => {
   it.each<[string, DataView, number]>([
-    ['no room for the first 8 bytes', packet([option(HOP)], TCP), 47],
-    ['a length that runs over the end', packet([[DEST, 9, 0, 0, 0, 0, 0, 0]], TCP), 60],
-    ['a fragment header of 7 bytes', packet([fragment(0, true)], TCP), 47],
-    ['an authentication header over the end', packet([[AUTH, 20, 0, 0, 0, 0, 0, 0]], TCP), 60],
-  ])('%s', (_, view, end) => {
+    ['no room for type and length', packet([option(HOP)], TCP), 41],
+    ['a fragment header without its offset', packet([fragment(0, true)], TCP), 43],
+    ['a length beyond the end, and another header there', packet([option(HOP), option(DEST)], TCP), 48],
+  ])('cannot be followed: %s', (_, view, end) => {
     expect(walk(view, end)).toBeUndefined();
+  });
+
+  it.each<[string, DataView, number, number]>([
+    ['cut options', packet([option(HOP)], TCP), 47, 48],
+    ['a length that runs over the end', packet([[DEST, 9, 0, 0, 0, 0, 0, 0]], TCP), 60, 120],
+    ['a fragment header of 7 bytes', packet([fragment(0, true)], TCP), 47, 48],
+    ['an authentication header over the end', packet([[AUTH, 20, 0, 0, 0, 0, 0, 0]], TCP), 60, 128],
+  ])('are trusted, and the upper layer is not there: %s', (_, view, end, offset) => {
+    expect(walk(view, end)).toMatchObject({ protocol: TCP, offset });
   });
 });
