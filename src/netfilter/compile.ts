@@ -138,7 +138,9 @@ function compilePredicates(rule: Rule, context: CompileContext): Predicate[] {
     predicates.push(interfacePredicate(outInterface, context.host, (p) => p.outInterface));
   if (protocol !== undefined && protocol.number !== 0 && !(covered && coversProtocol(protocol))) {
     const { number, negated } = protocol;
-    predicates.push((p) => (p.protocol === number) !== negated);
+    predicates.push(
+      context.family === 4 ? (p) => (p.protocol === number) !== negated : ipv6ProtocolPredicate(number, negated),
+    );
   }
   if (fragment !== undefined) {
     const { negated } = fragment;
@@ -161,6 +163,17 @@ function addressPredicate(match: AddressMatch, words: number, of: (p: PacketCont
     let same = true;
     for (let k = 0; k < words; k++) same &&= (((field[k] ?? 0) ^ (address[k] ?? 0)) & (mask[k] ?? 0)) === 0;
     return same !== negated;
+  };
+}
+
+/** Asked for the upper layer of a packet whose extension headers are cut, ip6_packet_match drops it. */
+function ipv6ProtocolPredicate(number: number, negated: boolean): Predicate {
+  return (p) => {
+    if (p.protocol < 0) {
+      p.hotDrop();
+      return false;
+    }
+    return (p.protocol === number) !== negated;
   };
 }
 

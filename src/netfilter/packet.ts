@@ -13,6 +13,13 @@ import {
   ipv4IsFragment,
   ipv4TotalLength,
 } from '../packet/ipv4.js';
+import {
+  IPV6_DESTINATION,
+  IPV6_SOURCE,
+  isExtensionHeader,
+  skipExtensionHeaders,
+  type UpperLayer,
+} from '../packet/ipv6.js';
 import { Tuple } from '../packet/tuple.js';
 import {
   type ConnectionView,
@@ -118,6 +125,11 @@ class EntryView implements ConnectionView {
   }
 }
 
+const upper: UpperLayer = { protocol: 0, offset: 0, fragmentOffset: 0, isFragment: false };
+
+/** Bit of `Packet.zone` beside the zone word. */
+export const ZONE_MARK = 1 << 18;
+
 export class Packet implements PacketContext {
   family: Family = 4;
   hook: BuiltinChain = 'PREROUTING';
@@ -125,6 +137,7 @@ export class Packet implements PacketContext {
   outInterface: InterfaceIndex = NO_INTERFACE;
   readonly source = new Uint32Array(4);
   readonly destination = new Uint32Array(4);
+  /** Of IPv6 that of the upper layer; -1 where the extension headers can't be followed to it. */
   protocol = 0;
   bytes: Uint8Array = new Uint8Array(0);
   view: DataView = new DataView(new ArrayBuffer(0));
@@ -151,6 +164,10 @@ export class Packet implements PacketContext {
   entry = -1;
   direction = 0;
   info = CT_OFF;
+  /** Zone that a rule chose (zone word of flowtable.ts), ZONE_MARK with it where the mark is to be the number. */
+  zone = 0;
+  /** A rule has said how to track the packet (kernel: a template is attached); no later one is asked. */
+  hasTemplate = false;
   dropped = false;
   private readonly entryView: EntryView;
 
@@ -173,6 +190,29 @@ export class Packet implements PacketContext {
     this.protocol = view.getUint8(l3 + IPV4_PROTOCOL);
     this.fragmentOffset = ipv4FragmentOffset(view, l3);
     this.isFragment = ipv4IsFragment(view, l3);
+    this.start();
+  }
+
+  /** Takes in the IPv6 packet at `l3`; `end`: past its last captured byte, `totalLength`: with the fixed header. */
+  loadIpv6(bytes: Uint8Array, view: DataView, l3: number, end: number, totalLength: number): void {
+    this.family = 6;
+    this.bytes = bytes;
+    this.view = view;
+    this.l3 = l3;
+    this.end = end;
+    this.totalLength = totalLength;
+    const found = skipExtensionHeaders(view, l3, end, upper);
+    this.l4 = found ? upper.offset : end;
+    this.fragmentOffset = upper.fragmentOffset;
+    this.isFragment = upper.isFragment;
+    // ipv6_find_hdr gives up on a later fragment behind which another extension header is announced.
+    const lost = !found || (upper.fragmentOffset !== 0 && isExtensionHeader(upper.protocol));
+    this.protocol = lost ? -1 : upper.protocol;
+    this.start();
+  }
+
+  /** What every packet begins with. */
+  private start(): void {
     this.inInterface = NO_INTERFACE;
     this.outInterface = NO_INTERFACE;
     this.nextHop = undefined;
@@ -180,6 +220,8 @@ export class Packet implements PacketContext {
     this.entry = -1;
     this.direction = 0;
     this.info = CT_OFF;
+    this.zone = 0;
+    this.hasTemplate = false;
     this.dropped = false;
     this.entryView.forget();
     this.loadAddresses();
@@ -187,6 +229,13 @@ export class Packet implements PacketContext {
 
   /** Reads the addresses again after a translation. */
   loadAddresses(): void {
+    if (this.family === 6) {
+      for (let k = 0; k < 4; k++) {
+        this.source[k] = this.view.getUint32(this.l3 + IPV6_SOURCE + 4 * k);
+        this.destination[k] = this.view.getUint32(this.l3 + IPV6_DESTINATION + 4 * k);
+      }
+      return;
+    }
     this.source[0] = this.view.getUint32(this.l3 + IPV4_SOURCE);
     this.destination[0] = this.view.getUint32(this.l3 + IPV4_DESTINATION);
   }

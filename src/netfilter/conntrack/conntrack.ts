@@ -34,6 +34,7 @@ import {
   SEEN_REPLY,
 } from './flowtable.js';
 import { relateIcmpError } from './icmperror.js';
+import { ICMPV6_GO_ON, ICMPV6_SETTLED, judgeIpv6 } from './icmpv6.js';
 import { SctpTracker } from './sctp.js';
 import { TcpTracker, TRACK_ACCEPT, TRACK_ACCEPT_AND_DELETE, TRACK_INVALID, TRACK_REPEAT } from './tcp.js';
 import type { ConntrackSettings } from './timeouts.js';
@@ -44,6 +45,7 @@ const UDP_STREAM_AFTER = 2000;
 /** Highest ICMP type the kernel knows (NR_ICMP_TYPES); request types that may begin a connection. */
 const ICMP_TYPES = 18;
 const ICMP_REQUESTS = new Set([8, 13, 15, 17]);
+const ICMPV6_REQUESTS = new Set([128, 139]);
 /** Expired entries are looked for this many at a time, whenever a connection is made. */
 const SWEEP_STEP = 4;
 
@@ -94,6 +96,13 @@ export class Conntrack {
       if (!this.icmpSound(packet, incoming)) return;
       if (icmpIsError(packet.view.getUint8(packet.l4 + ICMP_TYPE))) {
         if (!relateIcmpError(this, packet)) this.invalid(packet, 'invalid-icmp-error');
+        return;
+      }
+    }
+    if (packet.family === 6) {
+      const judged = judgeIpv6(this, packet, incoming);
+      if (judged !== ICMPV6_GO_ON) {
+        if (judged !== ICMPV6_SETTLED) this.invalid(packet, judged);
         return;
       }
     }
@@ -276,6 +285,7 @@ export class Conntrack {
       case PROTO_UDPLITE:
         return this.followUdpPacket(packet, incoming);
       case PROTO_ICMP:
+      case PROTO_ICMPV6:
         return this.followIcmp(packet);
       case PROTO_GRE:
         return this.followGre(packet);
@@ -336,8 +346,9 @@ export class Conntrack {
 
   private followIcmp(packet: Packet): number {
     const original = this.table.readTuple(packet.entry, ORIGINAL, this.inverse);
-    if (!ICMP_REQUESTS.has(original.destinationPort >> 8)) return this.fail('invalid-icmp');
-    this.refresh(packet, this.settings.icmp);
+    const requests = packet.family === 4 ? ICMP_REQUESTS : ICMPV6_REQUESTS;
+    if (!requests.has(original.destinationPort >> 8)) return this.fail('invalid-icmp');
+    this.refresh(packet, packet.family === 4 ? this.settings.icmp : this.settings.icmpv6);
     return TRACK_ACCEPT;
   }
 

@@ -16,6 +16,7 @@ import {
   PORT_SOURCE,
   PROTO_GRE,
   PROTO_ICMP,
+  PROTO_ICMPV6,
   PROTO_SCTP,
   PROTO_TCP,
   PROTO_UDP,
@@ -39,6 +40,17 @@ const ICMP_OPPOSITE = new Map([
 export const hasPorts = (protocol: number): boolean =>
   protocol === PROTO_TCP || protocol === PROTO_UDP || protocol === PROTO_SCTP || protocol === PROTO_UDPLITE;
 
+/** The same of ICMPv6: echo (RFC 4443 section 4) and node information (RFC 4620). */
+const ICMPV6_OPPOSITE = new Map([
+  [128, 129],
+  [129, 128],
+  [139, 140],
+  [140, 139],
+]);
+
+/** The ICMP of the tuple's own family. */
+const isIcmp = ({ family, protocol }: Tuple): boolean => protocol === (family === 4 ? PROTO_ICMP : PROTO_ICMPV6);
+
 const GRE_VERSION_PPTP = 1;
 const GRE_PROTOCOL_PPP = 0x880b;
 const PORTS = 4;
@@ -56,7 +68,7 @@ export function readPorts(tuple: Tuple, view: DataView, l4: number, end: number)
     tuple.destinationPort = view.getUint16(l4 + PORT_DESTINATION);
     return true;
   }
-  if (tuple.protocol === PROTO_ICMP && tuple.family === 4) {
+  if (isIcmp(tuple)) {
     if (l4 + ICMP_HEADER > end) return false;
     tuple.sourcePort = view.getUint16(l4 + ICMP_ID);
     tuple.destinationPort = (view.getUint8(l4 + ICMP_TYPE) << 8) | view.getUint8(l4 + ICMP_CODE);
@@ -79,8 +91,8 @@ export function invertTuple(tuple: Tuple, out: Tuple): boolean {
   out.protocol = tuple.protocol;
   copyAddress(tuple.destination, out.source);
   copyAddress(tuple.source, out.destination);
-  if (tuple.protocol === PROTO_ICMP && tuple.family === 4) {
-    const opposite = ICMP_OPPOSITE.get(tuple.destinationPort >> 8);
+  if (isIcmp(tuple)) {
+    const opposite = (tuple.family === 4 ? ICMP_OPPOSITE : ICMPV6_OPPOSITE).get(tuple.destinationPort >> 8);
     if (opposite === undefined) return false;
     out.sourcePort = tuple.sourcePort;
     out.destinationPort = (opposite << 8) | (tuple.destinationPort & 0xff);

@@ -9,15 +9,27 @@ import { applyDelta, fold, halves, sumBytes, wordDelta } from '../../packet/chec
 import { sctpChecksum } from '../../packet/crc32c.js';
 import { IPV4_CHECKSUM, IPV4_DESTINATION, IPV4_PROTOCOL, IPV4_SOURCE, ipv4HeaderLength } from '../../packet/ipv4.js';
 import {
+  IPV6_DESTINATION,
+  IPV6_SOURCE,
+  NEXTHDR_NONE,
+  skipExtensionHeaders,
+  type UpperLayer,
+} from '../../packet/ipv6.js';
+import { ipv6PseudoSum } from '../../packet/parse6.js';
+import {
   ICMP_CHECKSUM,
   ICMP_HEADER,
   ICMP_ID,
   ICMP_REDIRECT,
   ICMP_TYPE,
+  ICMPV6_ECHO,
+  ICMPV6_ECHO_REPLY,
+  ICMPV6_REDIRECT,
   PORT_DESTINATION,
   PORT_SOURCE,
   PROTO_GRE,
   PROTO_ICMP,
+  PROTO_ICMPV6,
   PROTO_SCTP,
   PROTO_TCP,
   PROTO_UDP,
@@ -40,6 +52,7 @@ const L4_NEEDED = 8;
 /** Version field, in the second byte of a GRE header (RFC 2784 section 2.1). */
 const GRE_VERSION = 7;
 
+const upper: UpperLayer = { protocol: 0, offset: 0, fragmentOffset: 0, isFragment: false };
 const other = new Tuple();
 const target = new Tuple();
 
@@ -54,7 +67,7 @@ export function translate(packet: Packet, manipulation: Manipulation): boolean {
   if (!concerns(packet, manipulation)) return true;
   packet.table.readTuple(packet.entry, 1 - packet.direction, other);
   invertTuple(other, target);
-  const done = rewriteIpv4(packet, packet.l3, target, manipulation);
+  const done = rewriteHeader(packet, packet.l3, target, manipulation);
   packet.loadAddresses();
   return done;
 }
@@ -64,21 +77,46 @@ export function translateIcmpError(packet: Packet, manipulation: Manipulation): 
   const { view, l4, status } = packet;
   if (packet.badChecksum) return false;
   const bothDone = SRC_NAT_DONE | DST_NAT_DONE;
-  if (view.getUint8(l4 + ICMP_TYPE) === ICMP_REDIRECT) {
+  if (view.getUint8(l4 + ICMP_TYPE) === (packet.family === 4 ? ICMP_REDIRECT : ICMPV6_REDIRECT)) {
     if ((status & bothDone) !== bothDone || (status & (SRC_NAT | DST_NAT)) !== 0) return false;
   }
   if (!concerns(packet, manipulation)) return true;
   packet.table.readTuple(packet.entry, 1 - packet.direction, other);
-  if (!rewriteIpv4(packet, l4 + ICMP_HEADER, other, manipulation === 'src' ? 'dst' : 'src')) return false;
+  if (!rewriteHeader(packet, l4 + ICMP_HEADER, other, manipulation === 'src' ? 'dst' : 'src')) return false;
   if (!packet.cut) {
     view.setUint16(l4 + ICMP_CHECKSUM, 0, true);
-    view.setUint16(l4 + ICMP_CHECKSUM, ~fold(sumBytes(view, l4, packet.end - l4)) & 0xffff, true);
+    const length = packet.end - l4;
+    const pseudo = packet.family === 4 ? 0 : ipv6PseudoSum(view, packet.l3, PROTO_ICMPV6, length);
+    view.setUint16(l4 + ICMP_CHECKSUM, ~fold(pseudo + sumBytes(view, l4, length)) & 0xffff, true);
   }
   invertTuple(other, target);
-  target.protocol = PROTO_ICMP;
-  const done = rewriteIpv4(packet, packet.l3, target, manipulation);
+  target.protocol = packet.protocol;
+  const done = rewriteHeader(packet, packet.l3, target, manipulation);
   packet.loadAddresses();
   return done;
+}
+
+/** Gives the IP header at `ip` (and its ports) one side of `wanted`. False when layer 4 is too short to. */
+function rewriteHeader(packet: Packet, ip: number, wanted: Tuple, manipulation: Manipulation): boolean {
+  return packet.family === 4
+    ? rewriteIpv4(packet, ip, wanted, manipulation)
+    : rewriteIpv6(packet, ip, wanted, manipulation);
+}
+
+/** There is no header checksum; a packet whose upper layer can't be found gets its address all the same. */
+function rewriteIpv6(packet: Packet, ip: number, wanted: Tuple, manipulation: Manipulation): boolean {
+  const { view, end } = packet;
+  const field = ip + (manipulation === 'src' ? IPV6_SOURCE : IPV6_DESTINATION);
+  const address = manipulation === 'src' ? wanted.source : wanted.destination;
+  let addressDelta = 0;
+  for (let k = 0; k < 4; k++)
+    addressDelta += wordDelta(view.getInt32(field + 4 * k, true), swap32(address[k] as number));
+  const found = skipExtensionHeaders(view, ip, end, upper) && upper.protocol !== NEXTHDR_NONE;
+  if (found && upper.fragmentOffset === 0) {
+    if (!rewritePorts(packet, upper.protocol, upper.offset, wanted, manipulation, addressDelta)) return false;
+  }
+  for (let k = 0; k < 4; k++) view.setUint32(field + 4 * k, address[k] as number);
+  return true;
 }
 
 /** Gives the IPv4 header at `ip` (and its ports) one side of `wanted`. False when layer 4 is too short to. */
@@ -128,6 +166,8 @@ function rewritePorts(
     }
     case PROTO_ICMP:
       return rewriteIcmpId(packet, l4, wanted.sourcePort);
+    case PROTO_ICMPV6:
+      return rewriteIcmpv6(packet, l4, wanted.sourcePort, addressDelta);
     case PROTO_GRE:
       return greTranslatable(view, l4, end, wireEnd, manipulation);
     default:
@@ -178,6 +218,19 @@ function rewriteIcmpId(packet: Packet, l4: number, id: number): boolean {
   const delta = fold(portDelta(view, l4 + ICMP_ID, end, value));
   view.setUint16(l4 + ICMP_CHECKSUM, applyDelta(view.getUint16(l4 + ICMP_CHECKSUM, true), delta), true);
   view.setUint16(l4 + ICMP_ID, value, true);
+  return true;
+}
+
+/** Every message's checksum covers the addresses; echo has an id (kernel: icmpv6_manip_pkt). */
+function rewriteIcmpv6(packet: Packet, l4: number, id: number, addressDelta: number): boolean {
+  const { view, end, wireEnd } = packet;
+  if (l4 + ICMP_HEADER > wireEnd) return false;
+  if (l4 + ICMP_CHECKSUM + 2 > end) return true;
+  const type = view.getUint8(l4 + ICMP_TYPE);
+  const echo = type === ICMPV6_ECHO || type === ICMPV6_ECHO_REPLY;
+  const delta = fold(addressDelta + (echo ? portDelta(view, l4 + ICMP_ID, end, swap16(id)) : 0));
+  view.setUint16(l4 + ICMP_CHECKSUM, applyDelta(view.getUint16(l4 + ICMP_CHECKSUM, true), delta), true);
+  if (echo && l4 + ICMP_ID + 2 <= end) view.setUint16(l4 + ICMP_ID, id);
   return true;
 }
 

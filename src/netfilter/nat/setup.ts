@@ -4,7 +4,15 @@
  * A mapping is a tuple in the original direction as it would look after translation; it is free when its reply is not
  * yet the tuple of another entry.
  */
-import { PROTO_GRE, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, PROTO_UDPLITE } from '../../packet/transport.js';
+import {
+  PROTO_GRE,
+  PROTO_ICMP,
+  PROTO_ICMPV6,
+  PROTO_SCTP,
+  PROTO_TCP,
+  PROTO_UDP,
+  PROTO_UDPLITE,
+} from '../../packet/transport.js';
 import { copyAddress, sameAddress, Tuple } from '../../packet/tuple.js';
 import type { NatRange } from '../../rules/extension.js';
 import type { Conntrack } from '../conntrack/conntrack.js';
@@ -146,7 +154,7 @@ export class NatSetup {
       chosen.copyFrom(current);
       copyAddress(other.destination, chosen.source);
       chosen.sourcePort = other.destinationPort;
-      if (current.protocol === PROTO_ICMP) chosen.sourcePort = other.sourcePort;
+      if (isIcmp(current.protocol)) chosen.sourcePort = other.sourcePort;
       if (inRange(chosen, range)) return true;
     }
     return false;
@@ -156,7 +164,7 @@ export class NatSetup {
   private searchPort(packet: Packet, range: NatRange, manipulation: Manipulation): void {
     const { chosen } = this;
     if (!isPortProtocol(chosen.protocol)) return;
-    if (range.minPort === undefined && manipulation === 'dst' && chosen.protocol !== PROTO_ICMP) return;
+    if (range.minPort === undefined && manipulation === 'dst' && !isIcmp(chosen.protocol)) return;
     const own = keyOf(chosen, manipulation);
     const [min, size] = portClass(chosen.protocol, own, range);
     let offset = 0;
@@ -229,20 +237,22 @@ export class NatSetup {
 
 const tcpState = (status: number): number => (status >>> 8) & 0xff;
 
+const isIcmp = (protocol: number): boolean => protocol === PROTO_ICMP || protocol === PROTO_ICMPV6;
+
 const isPortProtocol = (protocol: number): boolean =>
   protocol === PROTO_TCP ||
   protocol === PROTO_UDP ||
-  protocol === PROTO_ICMP ||
+  isIcmp(protocol) ||
   protocol === PROTO_SCTP ||
   protocol === PROTO_UDPLITE;
 
 /** The port that a manipulation changes; ICMP has one id for both. */
 function keyOf(tuple: Tuple, manipulation: Manipulation): number {
-  return manipulation === 'src' || tuple.protocol === PROTO_ICMP ? tuple.sourcePort : tuple.destinationPort;
+  return manipulation === 'src' || isIcmp(tuple.protocol) ? tuple.sourcePort : tuple.destinationPort;
 }
 
 function setKey(tuple: Tuple, manipulation: Manipulation, port: number): void {
-  if (manipulation === 'src' || tuple.protocol === PROTO_ICMP) tuple.sourcePort = port;
+  if (manipulation === 'src' || isIcmp(tuple.protocol)) tuple.sourcePort = port;
   else tuple.destinationPort = port;
 }
 
@@ -253,7 +263,7 @@ function portClass(protocol: number, own: number, range: NatRange): readonly [nu
     const low = Math.min(range.minPort, max);
     return [low, Math.max(range.minPort, max) - low + 1];
   }
-  if (protocol === PROTO_ICMP) return [0, 65536];
+  if (isIcmp(protocol)) return [0, 65536];
   if (own < 512) return [1, 511];
   return own < 1024 ? [600, 424] : [1024, 64512];
 }
@@ -301,11 +311,12 @@ function chooseAddress(tuple: Tuple, range: NatRange, manipulation: Manipulation
   let full = false;
   for (let k = 0; k < words; k++) {
     const min = full ? 0 : (minAddress[k] ?? 0);
-    const span = full ? 0xffffffff : (maxAddress[k] ?? 0) - min + 1;
+    const span = full ? 0xffffffff : ((maxAddress[k] ?? 0) - min + 1) >>> 0;
     // reciprocal_scale: the upper 32 bits of the product.
     const chosen = min + Number((BigInt(hash) * BigInt(span)) >> 32n);
-    const destination = networkWord(tuple.destination[k] ?? 0);
     field[k] = chosen;
+    // Of a destination being chosen this is the new one already, as in the kernel.
+    const destination = networkWord(tuple.destination[k] ?? 0);
     if (field[k] !== maxAddress[k]) full = true;
     if (!range.persistent) hash = (hash ^ destination) >>> 0;
   }
