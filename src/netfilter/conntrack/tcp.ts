@@ -220,7 +220,7 @@ export class TcpTracker {
       states[at + LAST_ACK_NUMBER] === ack &&
       states[at + LAST_END] === end
     )
-      retransmissions = Math.min(((last >> 20) & 0xff) + 1, 0xff);
+      retransmissions = ((last >> 20) + 1) & 0xff;
     states[at + LAST_SEQUENCE] = sequence;
     states[at + LAST_ACK_NUMBER] = ack;
     states[at + LAST_END] = end;
@@ -564,7 +564,8 @@ export class TcpTracker {
       states[at + LAST_ACK_NUMBER] === ack &&
       states[at + LAST_END] === end;
     if (same) {
-      const count = Math.min(((last >> 20) & 0xff) + 1, 0xff);
+      // A byte that wraps (kernel: u_int8_t retrans).
+      const count = ((last >> 20) + 1) & 0xff;
       states[at + LAST_PACKET] = (last & ~0x0ff00000) | (count << 20);
       return;
     }

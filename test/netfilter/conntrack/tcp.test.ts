@@ -187,6 +187,27 @@ describe('a port used again (F1)', () => {
   });
 });
 
+describe('retransmissions', () => {
+  /** Seconds that the entry has left after the same acknowledgement so many times. */
+  function leftAfter(times: number, fastPath: boolean): number {
+    const gateway = new TestGateway({ ...HOME, fastPath });
+    play([...HANDSHAKE, '> PA 100', '< A'], gateway);
+    const again = tcp({ src: SERVER, dst: PUBLIC, flags: 'A', seq: 5001, ack: 1101 });
+    for (let i = 1; i < times; i++) gateway.send('wan', again);
+    return Number(/^tcp +6 (\d+)/.exec(gateway.connections()[0] ?? '')?.[1]);
+  }
+
+  it.each([
+    ['three', 3, 432_000],
+    ['four', 4, 300],
+    ['256', 256, 300],
+    ['257: the kernel counts them in a byte, which is 0 again', 257, 432_000],
+    ['260', 260, 300],
+  ])('%s', (_, times, left) => {
+    expect([leftAfter(times, true), leftAfter(times, false)]).toEqual([left, left]);
+  });
+});
+
 describe('an RST outside the window that acknowledges what was last let pass', () => {
   const client = (flags: string, seq: number, ack = 0): [string, Uint8Array] => [
     'lan',
