@@ -16,6 +16,8 @@ export interface WalkActions {
   nat(packet: Packet, range: NatRange | undefined, rule: number): boolean;
   /** The packet is not to be tracked. */
   notrack(packet: Packet): void;
+  /** The packet is to be tracked in a zone. */
+  zone(packet: Packet, zone: number | 'mark', directions: number): void;
 }
 
 export class ChainWalker {
@@ -90,6 +92,9 @@ export class ChainWalker {
         return 0;
       case 'notrack':
         this.actions.notrack(packet);
+        return 0;
+      case 'zone':
+        this.actions.zone(packet, target.zone, target.directions);
         return 0;
       case 'nat':
         this.decidedBy = rule.id;

@@ -103,6 +103,8 @@ export type TargetAction =
   | { readonly kind: 'effect'; apply(packet: PacketContext): void }
   | { readonly kind: 'reject'; readonly with: string }
   | { readonly kind: 'notrack' }
+  /** The zone that the packet is to be tracked in; `directions` as in CtOptions. */
+  | { readonly kind: 'zone'; readonly zone: number | 'mark'; readonly directions: number }
   | { readonly kind: 'nat'; readonly manipulation: 'src' | 'dst'; range(packet: PacketContext): NatRange | undefined };
 
 /**

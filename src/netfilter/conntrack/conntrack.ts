@@ -29,6 +29,7 @@ import {
   type FlowTable,
   IN_USE,
   META_EXPIRES,
+  META_ZONE,
   ORIGINAL,
   REPLY,
   SEEN_REPLY,
@@ -48,6 +49,10 @@ const ICMP_REQUESTS = new Set([8, 13, 15, 17]);
 const ICMPV6_REQUESTS = new Set([128, 139]);
 /** Expired entries are looked for this many at a time, whenever a connection is made. */
 const SWEEP_STEP = 4;
+/** Of a full table everything that has expired is removed this often at the most, milliseconds. */
+const COLLECT_EVERY = 1000;
+/** Buckets that are searched for an entry to give up (kernel: NF_CT_EVICTION_RANGE). */
+const EVICTION_RANGE = 8;
 
 /** Why a packet is INVALID, for the log. */
 export type InvalidReason =
@@ -65,11 +70,14 @@ export class Conntrack {
   readonly sctp: SctpTracker;
   created = 0;
   expired = 0;
+  /** Entries that had to make room for others. */
+  evicted = 0;
   /** Why the packet last tracked is INVALID. */
   reason: InvalidReason | undefined;
   private readonly tuple = new Tuple();
   private readonly inverse = new Tuple();
   private sweepAt = 0;
+  private collectedAt = 0;
 
   constructor(
     readonly table: FlowTable,
@@ -116,7 +124,7 @@ export class Conntrack {
       return;
     }
     for (;;) {
-      const reference = this.lookup(tuple, packet.now);
+      const reference = this.lookup(tuple, packet.now, packet.zone);
       if (!this.attach(packet, reference)) return;
       const result = this.follow(packet, incoming);
       if (result === TRACK_REPEAT) {
@@ -164,13 +172,23 @@ export class Conntrack {
     return false;
   }
 
-  /** Reference of a live entry for the tuple, -1 if none; an expired one is removed on the way. */
-  lookup(tuple: Tuple, now: number): number {
-    const reference = this.table.find(tuple);
-    if (reference < 0) return reference;
-    if (!this.isExpired(reference >> 1, now)) return this.preferReply(reference, tuple);
-    this.expire(reference >> 1);
-    return this.lookup(tuple, now);
+  /** Reference of a live entry for the tuple, -1 if none; an expired one is removed on the way. `zone`: a zone word. */
+  lookup(tuple: Tuple, now: number, zone: number): number {
+    for (;;) {
+      const reference = this.table.find(tuple, zone);
+      if (reference < 0) return reference;
+      if (!this.isExpired(reference >> 1, now)) return this.preferReply(reference, tuple);
+      this.expire(reference >> 1);
+    }
+  }
+
+  /** As `lookup` on one side alone: whether a new entry that has the tuple in that direction would collide. */
+  lookupOnSide(tuple: Tuple, now: number, zone: number, direction: number): number {
+    for (;;) {
+      const reference = this.table.findOnSide(tuple, zone, direction);
+      if (reference < 0 || !this.isExpired(reference >> 1, now)) return reference;
+      this.expire(reference >> 1);
+    }
   }
 
   /** A packet from an address and port to themselves is both directions at once; the kernel finds the reply first. */
@@ -201,9 +219,9 @@ export class Conntrack {
    */
   confirm(packet: Packet): boolean {
     const { table, tuple } = this;
-    const { entry } = packet;
-    if (this.lookup(table.readTuple(entry, ORIGINAL, tuple), packet.now) >= 0) return false;
-    if (this.lookup(table.readTuple(entry, REPLY, tuple), packet.now) >= 0) return false;
+    const { entry, now, zone } = packet;
+    if (this.lookupOnSide(table.readTuple(entry, ORIGINAL, tuple), now, zone, ORIGINAL) >= 0) return false;
+    if (this.lookupOnSide(table.readTuple(entry, REPLY, tuple), now, zone, REPLY) >= 0) return false;
     table.link(entry);
     this.created++;
     this.sweep(packet.now);
@@ -258,8 +276,7 @@ export class Conntrack {
       this.invalid(packet, 'invalid-icmp');
       return false;
     }
-    const { max } = this.settings;
-    const entry = max > 0 && this.table.count >= max ? -1 : this.table.allocate();
+    const entry = this.isFull(packet.now) ? -1 : this.table.allocate();
     if (entry < 0) {
       // The kernel drops what it can't track for want of room (nf_conntrack: table full).
       packet.dropped = true;
@@ -271,10 +288,46 @@ export class Conntrack {
     table.writeTuple(entry, REPLY, this.inverse);
     const at = entry * table.entryWords + table.meta;
     table.words[at] = (table.words[at] as number) | packet.protocol;
+    table.words[at + META_ZONE] = packet.zone;
     packet.entry = entry;
     packet.direction = ORIGINAL;
     packet.connectionChanged();
     return true;
+  }
+
+  /**
+   * nf_conntrack_max entries are there and none of them could be given up for a new one (kernel: early_drop). Which ones
+   * can, the kernel leaves to its secret hash: those not assured in the first of eight buckets, from the new tuple's on,
+   * that has any. The buckets here are as many and as full, but not the same ones.
+   */
+  private isFull(now: number): boolean {
+    const { max, buckets } = this.settings;
+    const { table } = this;
+    if (max === 0 || table.count < max) return false;
+    // The kernel's collector comes by every now and then.
+    if (((now - this.collectedAt) | 0) >= COLLECT_EVERY) {
+      this.collectedAt = now;
+      this.sweepAll(now);
+      if (table.count < max) return false;
+    }
+    const first = table.bucket(this.tuple, buckets);
+    for (let i = 0; i < EVICTION_RANGE; i++) {
+      if (this.evict((first + i) % buckets) > 0) return false;
+    }
+    return true;
+  }
+
+  /** Removes every entry of a bucket that is not assured; how many there were. */
+  private evict(bucket: number): number {
+    const { table } = this;
+    let evicted = 0;
+    for (const entry of new Set(table.inBucket(bucket, this.settings.buckets))) {
+      if (((table.words[entry * table.entryWords + table.meta] as number) & ASSURED) !== 0) continue;
+      this.remove(entry);
+      evicted++;
+    }
+    this.evicted += evicted;
+    return evicted;
   }
 
   private follow(packet: Packet, incoming: boolean): number {

@@ -194,6 +194,13 @@ export class FlowTable {
     return found >= 0 ? found : this.findKey(tuple.protocol, reply, REPLY);
   }
 
+  /** As `find`, but only what is in the packet's zone of that direction (kernel: nf_conntrack_tuple_taken and confirm). */
+  findOnSide(tuple: Tuple, zone: number, direction: number): number {
+    this.setKey(tuple);
+    const wanted = zoneOf(zone, direction);
+    return this.findKey(tuple.protocol, wanted, wanted === zoneOf(zone, 1 - direction) ? -1 : direction);
+  }
+
   /** `direction`: the only one of an entry that will do, -1 for either. */
   private findKey(protocol: number, zone: number, direction: number): number {
     const { index, words, key, slotMask, tupleWords, zoned } = this;

@@ -33,7 +33,7 @@ export function relateIcmpError(conntrack: Conntrack, packet: Packet): boolean {
   embedded.source[0] = ipv4Source(view, ip);
   embedded.destination[0] = ipv4Destination(view, ip);
   if (!readPorts(embedded, view, l4, end) || !invertTuple(embedded, inner)) return false;
-  const reference = conntrack.lookup(inner, packet.now);
+  const reference = conntrack.lookup(inner, packet.now, packet.zone);
   if (reference < 0) return false;
   conntrack.table.readTuple(reference >> 1, reference & 1, found);
   if (!sameAddress(packet.destination, found.destination)) return false;

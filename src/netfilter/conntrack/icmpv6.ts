@@ -84,7 +84,7 @@ function relate(conntrack: Conntrack, packet: Packet, ip: number): boolean {
     embedded.destination[k] = view.getUint32(ip + IPV6_DESTINATION + 4 * k);
   }
   if (!readPorts(embedded, view, upper.offset, end) || !invertTuple(embedded, inner)) return false;
-  const reference = conntrack.lookup(inner, packet.now);
+  const reference = conntrack.lookup(inner, packet.now, packet.zone);
   if (reference < 0) return false;
   conntrack.table.readTuple(reference >> 1, reference & 1, found);
   if (!sameAddress(packet.destination, found.destination)) return false;

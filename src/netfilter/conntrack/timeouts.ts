@@ -50,7 +50,12 @@ export interface ConntrackSettings {
   readonly checksum: boolean;
   /** Most entries; 0: no limit. */
   readonly max: number;
+  /** Buckets of the kernel's hash table (nf_conntrack_buckets). */
+  readonly buckets: number;
 }
+
+/** Of a 64-bit machine with more than 4 GiB. */
+const BUCKETS = 262_144;
 
 /** An expiry further away than this could not be told from the past (milliseconds wrap at 2^32). */
 const LONGEST = 0x3fffffff;
@@ -105,5 +110,6 @@ export function conntrackSettings(host: Host): ConntrackSettings {
     ],
     checksum: number('checksum', 1) !== 0,
     max: number('max', 0),
+    buckets: Math.max(1, number('buckets', BUCKETS)),
   };
 }

@@ -22,10 +22,12 @@ import {
   DST_NAT_DONE,
   META_DNAT_RULE,
   META_SNAT_RULE,
+  META_ZONE,
   ORIGINAL,
   REPLY,
   SRC_NAT,
   SRC_NAT_DONE,
+  zoneOf,
 } from '../conntrack/flowtable.js';
 import { TCP_SYN_SENT, TCP_TIME_WAIT } from '../conntrack/timeouts.js';
 import { invertTuple } from '../conntrack/tuples.js';
@@ -123,7 +125,7 @@ export class NatSetup {
       }
     }
     chosen.copyFrom(current);
-    chooseAddress(chosen, range, manipulation);
+    chooseAddress(chosen, range, manipulation, packet.zone & 0xffff);
     if (!anyPort && this.keepsPort(packet, range, manipulation)) return;
     this.searchPort(packet, range, manipulation);
   }
@@ -148,7 +150,8 @@ export class NatSetup {
       const same =
         other.protocol === current.protocol &&
         other.sourcePort === current.sourcePort &&
-        sameAddress(other.source, current.source);
+        sameAddress(other.source, current.source) &&
+        this.isInZone(entry, packet);
       if (!same || this.conntrack.isExpired(entry, packet.now)) continue;
       table.readTuple(entry, REPLY, other);
       chosen.copyFrom(current);
@@ -158,6 +161,13 @@ export class NatSetup {
       if (inRange(chosen, range)) return true;
     }
     return false;
+  }
+
+  /** Original packets of the entry belong to the packet's zone. */
+  private isInZone(entry: number, packet: Packet): boolean {
+    const { words, entryWords, meta } = this.conntrack.table;
+    const zone = words[entry * entryWords + meta + META_ZONE] as number;
+    return zone === packet.zone || zoneOf(zone, ORIGINAL) === zoneOf(packet.zone, ORIGINAL);
   }
 
   /** Looks for a free port (kernel: nf_nat_l4proto_unique_tuple); `chosen` ends at the last one tried. */
@@ -210,7 +220,7 @@ export class NatSetup {
   private isTaken(mapping: Tuple, packet: Packet): boolean {
     this.attempts++;
     if (!invertTuple(mapping, this.candidate)) return false;
-    return this.conntrack.lookup(this.candidate, packet.now) >= 0;
+    return this.conntrack.lookupOnSide(this.candidate, packet.now, packet.zone, REPLY) >= 0;
   }
 
   /** As isTaken for `chosen`, but near the end of a search a closed connection must make room (KERNEL.md B5). */
@@ -220,7 +230,7 @@ export class NatSetup {
       return this.isTaken(chosen, packet);
     this.attempts++;
     invertTuple(chosen, candidate);
-    const reference = this.conntrack.lookup(candidate, packet.now);
+    const reference = this.conntrack.lookupOnSide(candidate, packet.now, packet.zone, REPLY);
     if (reference < 0) return false;
     const entry = reference >> 1;
     const { table } = this.conntrack;
@@ -295,7 +305,7 @@ function compareAddress(a: Uint32Array, b: Uint32Array): number {
 const hashInput = new Uint32Array(4);
 
 /** The address of the range: the only one, or one chosen by hash (kernel: find_best_ips_proto; KERNEL.md B7). */
-function chooseAddress(tuple: Tuple, range: NatRange, manipulation: Manipulation): void {
+function chooseAddress(tuple: Tuple, range: NatRange, manipulation: Manipulation, zone: number): void {
   const { minAddress } = range;
   if (minAddress === undefined) return;
   const maxAddress = range.maxAddress ?? minAddress;
@@ -307,7 +317,7 @@ function chooseAddress(tuple: Tuple, range: NatRange, manipulation: Manipulation
   const words = tuple.family === 4 ? 1 : 4;
   for (let k = 0; k < 4; k++) hashInput[k] = networkWord(tuple.source[k] ?? 0);
   const last = tuple.destination[words - 1] ?? 0;
-  let hash = jhash2(hashInput, 4, range.persistent ? 0 : networkWord(last));
+  let hash = jhash2(hashInput, 4, range.persistent ? 0 : (networkWord(last) ^ zone) >>> 0);
   let full = false;
   for (let k = 0; k < words; k++) {
     const min = full ? 0 : (minAddress[k] ?? 0);
