@@ -23,6 +23,14 @@ export interface LoadedRules {
   readonly ipv4: Ruleset | undefined;
   readonly ipv6: Ruleset | undefined;
   readonly warnings: readonly string[];
+  /** The rules as they were read, for tools that load them themselves. */
+  readonly texts: readonly RuleText[];
+}
+
+export interface RuleText {
+  readonly file: string;
+  readonly text: string;
+  readonly family: Family;
 }
 
 /** `eth0=outside.pcap` names an ingress; where a slash comes before the `=` it is a path (`./a=b.pcap`). */
@@ -37,10 +45,12 @@ export function loadHost({ host, iface, route }: HostChoice): Host | undefined {
 
 /** Reads the rule files, each in the family it states itself; a family without any has the rules in the host file. */
 export function loadRules(options: RuleOptions, host: Host | undefined, hostFile: string | undefined): LoadedRules {
-  const read = (family: Family) => (file: string) => {
-    const text = readText(file);
-    return { file, text, family: familyOf(text) ?? family };
-  };
+  const read =
+    (family: Family) =>
+    (file: string): RuleText => {
+      const text = readText(file);
+      return { file, text, family: familyOf(text) ?? family };
+    };
   const texts = [...options.rules.map(read(4)), ...options.rules6.map(read(6))];
   const named = new Set(texts.map(({ family }) => family));
   const inHostFile = (family: Family, what: string, text: string | undefined): void => {
@@ -58,7 +68,7 @@ export function loadRules(options: RuleOptions, host: Host | undefined, hostFile
       rulesets.filter((ruleset) => ruleset.family === family),
       warnings,
     );
-  return { ipv4: merge(4), ipv6: merge(6), warnings };
+  return { ipv4: merge(4), ipv6: merge(6), warnings, texts };
 }
 
 /** Several files are loaded one after the other, as by iptables-restore: a table that comes again replaces the former. */

@@ -272,6 +272,13 @@ export class Gateway {
     await this.#inside('forgetting connections', ['conntrack', '-F']);
   }
 
+  /** Ends a `send` that is under way, with this error. */
+  abort(reason: unknown): void {
+    this.#fail(
+      reason instanceof Error ? reason : new NatreplayError('VERIFY_STOPPED', String(reason), { exitCode: 3 }),
+    );
+  }
+
   /** Ends every process and removes the namespaces. Safe to call twice. */
   async close(): Promise<void> {
     this.#injector?.stop();

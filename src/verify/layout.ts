@@ -78,6 +78,13 @@ export function planLayout(host: HostFile, mtu: number | undefined): Layout {
   };
 }
 
+/** Interfaces that have no wire of their own: packets can't be made to arrive there. */
+export function unreachableInterfaces(host: HostFile): ReadonlySet<string> {
+  return new Set(
+    host.addr.flatMap(({ ifname, master }) => (ifname !== undefined && master !== undefined ? [ifname] : [])),
+  );
+}
+
 function isLoopback(link: LinkJson): boolean {
   return link.ifname === 'lo' || (link.flags?.includes('LOOPBACK') ?? false);
 }

@@ -1,0 +1,258 @@
+/**
+ * The same packets through this machine's kernel and through natreplay, compared: what went out and where, to the byte;
+ * what reached the host; the rules' counters; the connections.
+ *
+ *   captures ─▶ source ─▶ gateway (kernel) ─▶ outputs, ports, times ─┐
+ *                  └────▶ prediction (natreplay) ◀── ports, times ───┴─▶ compare
+ *
+ * Time. The kernel's clock can't be turned, and a capture of an hour is sent in seconds. So natreplay judges every packet
+ * at the very time at which the kernel did (the marker behind it says when), and both see the capture as fast as the
+ * kernel could take it: what lies between two packets of the capture does not count, and connections do not expire in
+ * its pauses.
+ */
+import type { HostDescription } from '../host/description.js';
+import type { HostFile } from '../host/hostschema.js';
+import { makeHost } from '../host/machine.js';
+import type { CaptureInput } from '../pipeline/replay.js';
+import type { Verdict } from '../report/types.js';
+import type { Ruleset } from '../rules/types.js';
+import { type AttributedFrame, compareOutputs, ipPacket, type Mismatch } from './compare.js';
+import { type ConnectionComparison, compareConnections } from './connections.js';
+import { type CounterComparison, compareRuleCounters } from './counters.js';
+import { Gateway, type SendResult } from './gateway.js';
+import type { Keeper } from './keep.js';
+import { MAX_MTU, unreachableInterfaces } from './layout.js';
+import type { Backend } from './options.js';
+import { type Judged, Prediction } from './prediction.js';
+import type { RulePathStep } from './rulepath.js';
+import { PacketSource, type SkipReason, type SourcePacket } from './source.js';
+
+export interface VerifyOptions {
+  readonly captures: readonly CaptureInput[];
+  /** One host, twice: as natreplay sees it, and as a gateway is set up from it. */
+  readonly description: HostDescription;
+  readonly hostFile: HostFile;
+  /** IPv4 rules; undefined: none. */
+  readonly rules?: Ruleset | undefined;
+  /** The same, and those for IPv6, as the tools get them. */
+  readonly rulesText: string;
+  readonly rules6Text?: string | undefined;
+  readonly backend: Backend;
+  /** Writes down what was sent and what came of it. */
+  readonly keeper?: Keeper | undefined;
+  /** Mismatches that are kept in full; all are counted. Default 100. */
+  readonly mostMismatches?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onStart?: ((records: number) => void) | undefined;
+  readonly onProgress?: ((records: number, packets: number) => void) | undefined;
+}
+
+export type VerifyMismatch = Mismatch & {
+  /** Number of the record over all captures, from 0. */
+  readonly record: number;
+  readonly ingress: string;
+  /** `tcp 198.51.100.7:40000 > 192.0.2.1:8799` */
+  readonly packet: string;
+  /** From the IP header on, as it was sent. */
+  readonly bytes: Uint8Array;
+  /** What natreplay says became of it. */
+  readonly verdict: Verdict;
+  readonly why: string;
+  readonly path: readonly RulePathStep[];
+};
+
+export interface VerifyResult {
+  readonly records: number;
+  /** Packets put to both. */
+  readonly packets: number;
+  readonly skipped: readonly (readonly [SkipReason, number])[];
+  /** Packets whose end the snaplen had cut off. */
+  readonly filled: number;
+  readonly checksumsFinished: number;
+  /** Packets by what natreplay says became of them. */
+  readonly verdicts: ReadonlyMap<Verdict, number>;
+  /** Packets of which everything agreed. */
+  readonly agreed: number;
+  /** Packets of which something differed; the first of them in full. */
+  readonly differing: number;
+  readonly mismatches: readonly VerifyMismatch[];
+  readonly counters: CounterComparison;
+  readonly counters6: CounterComparison;
+  readonly connections: ConnectionComparison;
+  /** Ports that the kernel drew at random, all of them permitted and free. */
+  readonly portsFollowed: number;
+  /** Seconds for which packets were sent. */
+  readonly seconds: number;
+  /** Settings of the host that this kernel does not have. */
+  readonly unset: readonly string[];
+  readonly assumptions: readonly string[];
+  readonly mtuRaised: boolean;
+}
+
+/** Deliveries are compared as outputs to this interface. */
+export const TO_HOST = '(host)';
+const MOST_MISMATCHES = 100;
+
+/** Needs root and the programs of `neededCommands`. Throws NatreplayError; leaves no namespace behind. */
+export async function verify(options: VerifyOptions): Promise<VerifyResult> {
+  const unreachable = unreachableInterfaces(options.hostFile);
+  const sourceOf = (): PacketSource =>
+    new PacketSource({ captures: options.captures, host: makeHost(options.description), ipv6: false, unreachable });
+  const survey = sourceOf();
+  for await (const _ of survey.batches()) options.signal?.throwIfAborted();
+  options.onStart?.(survey.records);
+  const { description, hostFile, mtuRaised } = withMtu(options, survey.longest);
+  const gateway = await Gateway.open({
+    host: hostFile,
+    rules: options.rulesText,
+    rules6: options.rules6Text,
+    backend: options.backend,
+    mtu: mtuRaised ? MAX_MTU : undefined,
+  });
+  const stop = (): void => gateway.abort(options.signal?.reason);
+  options.signal?.addEventListener('abort', stop);
+  try {
+    options.signal?.throwIfAborted();
+    return await new Run(options, gateway, new Prediction(makeHost(description), options.rules), mtuRaised).run(
+      sourceOf(),
+    );
+  } finally {
+    options.signal?.removeEventListener('abort', stop);
+    await gateway.close();
+  }
+}
+
+/**
+ * Packets longer than the MTU of their interface are several that offloading had merged; then both sides get the largest
+ * MTU there is on every interface.
+ */
+function withMtu(
+  { description, hostFile }: VerifyOptions,
+  longest: ReadonlyMap<string, number>,
+): { description: HostDescription; hostFile: HostFile; mtuRaised: boolean } {
+  const mtus = new Map(description.interfaces.map(({ name, mtu }) => [name, mtu]));
+  const mtuRaised = [...longest].some(([name, length]) => length > (mtus.get(name) ?? 1500));
+  if (!mtuRaised) return { description, hostFile, mtuRaised };
+  const interfaces = description.interfaces.map((iface) => ({ ...iface, mtu: MAX_MTU }));
+  return { description: { ...description, interfaces }, hostFile, mtuRaised };
+}
+
+class Run {
+  readonly #verdicts = new Map<Verdict, number>();
+  readonly #mismatches: VerifyMismatch[] = [];
+  #packets = 0;
+  #differing = 0;
+  #milliseconds = 0;
+  #lastTime = 0;
+
+  constructor(
+    private readonly options: VerifyOptions,
+    private readonly gateway: Gateway,
+    private readonly prediction: Prediction,
+    private readonly mtuRaised: boolean,
+  ) {}
+
+  async run(source: PacketSource): Promise<VerifyResult> {
+    const { options, gateway, prediction } = this;
+    for await (const packets of source.batches()) {
+      options.signal?.throwIfAborted();
+      const before = performance.now();
+      const sent = await gateway.send(packets);
+      this.#milliseconds += performance.now() - before;
+      await this.#compare(packets, sent);
+      this.#packets += packets.length;
+      options.onProgress?.(source.records, this.#packets);
+    }
+    const listed = Date.now();
+    const conntrack = await gateway.conntrack();
+    const counters = await gateway.counters();
+    const counters6 = options.rules6Text === undefined ? '' : await gateway.counters6();
+    const elapsed = this.#lastTime === 0 ? 0 : (listed - this.#lastTime) / 1000;
+    await options.keeper?.listings({
+      'counters.kernel.v4': counters,
+      'counters.natreplay.v4': prediction.counters(),
+      'conntrack.kernel.txt': conntrack,
+      'conntrack.natreplay.txt': prediction.connectionsText(),
+    });
+    return {
+      records: source.records,
+      packets: this.#packets,
+      skipped: [...source.skipped].sort((a, b) => b[1] - a[1]),
+      filled: source.filled,
+      checksumsFinished: source.checksumsFinished,
+      verdicts: this.#verdicts,
+      agreed: this.#packets - this.#differing,
+      differing: this.#differing,
+      mismatches: this.#mismatches,
+      counters: compareRuleCounters(counters, prediction.counters()),
+      counters6: compareRuleCounters(counters6, ''),
+      connections: compareConnections(conntrack, prediction.connections(), elapsed),
+      portsFollowed: prediction.ports.followed,
+      seconds: this.#milliseconds / 1000,
+      unset: gateway.unset,
+      assumptions: options.description.assumptions,
+      mtuRaised: this.mtuRaised,
+    };
+  }
+
+  async #compare(packets: readonly SourcePacket[], sent: SendResult): Promise<void> {
+    const first = this.#packets;
+    const results = byInput(sent, first, packets.length);
+    for (let k = 0; k < packets.length; k++) {
+      const packet = packets[k] as SourcePacket;
+      const kernel = results[k] ?? [];
+      const time = sent.times[k] ?? this.#lastTime;
+      this.#lastTime = time;
+      const [output] = kernel;
+      const judged = this.prediction.judge(
+        packet.iface,
+        packet.frame,
+        time,
+        output === undefined ? undefined : ipPacket(output.frame),
+      );
+      this.#verdicts.set(judged.verdict, (this.#verdicts.get(judged.verdict) ?? 0) + 1);
+      const predicted = predictedFrames(judged, first + k);
+      const { mismatches } = compareOutputs(kernel, predicted);
+      if (mismatches.length > 0) this.#note(packet, judged, mismatches);
+      await this.options.keeper?.packet(packet, time, kernel, predicted);
+    }
+  }
+
+  #note(packet: SourcePacket, judged: Judged, mismatches: readonly Mismatch[]): void {
+    this.#differing++;
+    const { mostMismatches = MOST_MISMATCHES } = this.options;
+    if (this.#mismatches.length >= mostMismatches) return;
+    const { refusal } = this.prediction.ports;
+    const details = {
+      record: packet.record,
+      ingress: packet.iface,
+      bytes: packet.frame.subarray(14),
+      verdict: judged.verdict,
+      why: refusal ?? judged.why,
+      path: judged.path(),
+      packet: this.prediction.describe(packet.frame),
+    };
+    for (const mismatch of mismatches) this.#mismatches.push({ ...mismatch, ...details });
+  }
+}
+
+/** What the kernel made of each packet: what it sent, then what it delivered. */
+function byInput(sent: SendResult, first: number, count: number): AttributedFrame[][] {
+  const results: AttributedFrame[][] = Array.from({ length: count }, () => []);
+  for (const output of sent.outputs) results[output.input - first]?.push(output);
+  for (const { input, packet } of sent.delivered) {
+    const ethertype = (packet[0] ?? 0) >> 4 === 6 ? [0x86, 0xdd] : [0x08, 0x00];
+    const frame = new Uint8Array(14 + packet.length);
+    frame.set(ethertype, 12);
+    frame.set(packet, 14);
+    results[input - first]?.push({ input, iface: TO_HOST, frame });
+  }
+  return results;
+}
+
+function predictedFrames(judged: Judged, input: number): AttributedFrame[] {
+  return [
+    ...judged.sent.map(({ iface, frame }) => ({ input, iface, frame })),
+    ...judged.delivered.map(({ frame }) => ({ input, iface: TO_HOST, frame })),
+  ];
+}
