@@ -1,8 +1,11 @@
 /**
- * Where an incoming packet goes (kernel: ip_route_input_slow, in its order). KERNEL.md E7.
+ * Where an incoming packet goes, and whether its source may send it (kernel: ip_route_input_rcu, ip_route_input_slow,
+ * fib_validate_source, in their order). KERNEL.md E7.
  */
-import type { Host, InterfaceIndex, Route } from '../host/types.js';
+import type { Flow, Host, InterfaceIndex, Route } from '../host/types.js';
 import { NO_INTERFACE } from '../host/types.js';
+import { type FlowDetails, NO_DETAILS } from './flow.js';
+import { type InterfaceSettings, settingsOf } from './interfacesettings.js';
 import type { RouteCache } from './routecache.js';
 
 /** Result of routing an incoming packet: one object, filled anew each time. */
@@ -25,100 +28,189 @@ const isZeroNet = (a: number): boolean => a === 0;
 const isLoopback = (a: number): boolean => a >>> 24 === 127;
 /** Every host is a member of the all-hosts group (RFC 1112 section 4). */
 const ALL_HOSTS = 0xe0000001;
+/** The kernel checks the source of a packet to everybody as if it were sent to nobody. */
+const NOBODY = new Uint32Array(4);
 
 export class InputRouter {
-  private readonly forwarding: boolean;
+  private readonly settings: readonly InterfaceSettings[];
+  private readonly unknown: InterfaceSettings;
+  private readonly loopback: InterfaceIndex;
+  /** Addresses of all interfaces, up or down (inet_addr_lst). */
+  private readonly own: ReadonlySet<number>;
+  private readonly flow: Flow = {
+    family: 4,
+    source: NOBODY,
+    destination: NOBODY,
+    ingress: NO_INTERFACE,
+    egress: NO_INTERFACE,
+    ...NO_DETAILS,
+  };
 
   constructor(
     private readonly host: Host,
     private readonly routes: RouteCache,
   ) {
-    this.forwarding = host.sysctl('net.ipv4.ip_forward') !== '0';
+    this.settings = host.interfaces.map((iface) => settingsOf(host, iface));
+    this.unknown = settingsOf(host, undefined);
+    this.loopback = host.interfaces.find(({ loopback }) => loopback)?.index ?? NO_INTERFACE;
+    const addresses = host.interfaces.flatMap((iface) => iface.addresses.filter(({ family }) => family === 4));
+    this.own = new Set(addresses.map(({ words }) => words[0] ?? 0));
   }
 
-  route(source: Uint32Array, destination: Uint32Array, ingress: InterfaceIndex, out: Routing): void {
+  /** True if `details` of `route` make a difference on this host. */
+  get needsDetails(): boolean {
+    return this.routes.dependsOn.any;
+  }
+
+  route(
+    source: Uint32Array,
+    destination: Uint32Array,
+    ingress: InterfaceIndex,
+    out: Routing,
+    details: Readonly<FlowDetails> = NO_DETAILS,
+  ): void {
     out.gateway = undefined;
     out.iface = NO_INTERFACE;
     const from = source[0] ?? 0;
     const to = destination[0] ?? 0;
-    const toAll = isMulticast(to) || isLimitedBroadcast(to) || (isZeroNet(from) && isZeroNet(to));
-    const fault = toAll ? this.martianToAll(source, ingress) : this.martian(from, to, ingress);
-    if (fault !== undefined) {
-      drop(out, fault);
-    } else if (isMulticast(to)) {
-      if (to >>> 0 === ALL_HOSTS) out.kind = 'local';
-      else drop(out, 'multicast');
+    const settings = this.settings[ingress] ?? this.unknown;
+    const sender: Sender = { source, ingress, settings, details };
+    const toAll = isLimitedBroadcast(to) || (isZeroNet(from) && isZeroNet(to));
+    if (isMulticast(to)) {
+      this.multicast(sender, to, out);
     } else if (toAll) {
-      out.kind = 'local';
+      if (isMulticast(from) || isLimitedBroadcast(from)) drop(out, 'martian-source');
+      else deliver(isZeroNet(from) ? undefined : this.sourceFault(sender, NOBODY, NO_INTERFACE), out);
     } else {
-      this.lookup(source, destination, ingress, out);
+      const fault = martian(from, to, settings);
+      if (fault !== undefined) drop(out, fault);
+      else this.lookUp(sender, destination, out);
     }
   }
 
-  /** Addresses that can't be on the wire. */
-  private martian(from: number, to: number, ingress: InterfaceIndex): string | undefined {
-    if (isMulticast(from) || isLimitedBroadcast(from)) return 'martian-source';
-    if (isZeroNet(from)) return 'martian-source';
-    if (isZeroNet(to)) return 'martian-destination';
-    if (isLoopback(to)) return this.routesLoopback(ingress) ? undefined : 'martian-destination';
-    if (isLoopback(from)) return this.routesLoopback(ingress) ? undefined : 'martian-source';
-    return undefined;
-  }
-
-  /** Of what is sent to everybody: a host that has no address yet may send it, this host's own may not come back. */
-  private martianToAll(source: Uint32Array, ingress: InterfaceIndex): string | undefined {
-    const from = source[0] ?? 0;
-    if (isMulticast(from) || isLimitedBroadcast(from)) return 'martian-source';
-    return !isZeroNet(from) && this.isOwnAddress(source, ingress) ? 'martian-source' : undefined;
-  }
-
-  private lookup(source: Uint32Array, destination: Uint32Array, ingress: InterfaceIndex, out: Routing): void {
-    const route = this.routes.route(destination);
-    if (route?.type === 'broadcast') {
-      if (this.isOwnAddress(source, ingress)) drop(out, 'martian-source');
-      else out.kind = 'local';
-      return;
-    }
-    if (route === undefined) {
-      drop(out, this.forwarding ? 'no-route' : 'not-forwarding');
-      return;
-    }
-    if (this.isOwnAddress(source, ingress)) {
+  /** Kernel: ip_mc_validate_source. */
+  private multicast(sender: Sender, to: number, out: Routing): void {
+    const from = sender.source[0] ?? 0;
+    if (to >>> 0 !== ALL_HOSTS) {
+      drop(out, 'multicast');
+    } else if (isMulticast(from) || isLimitedBroadcast(from) || (isLoopback(from) && !mayLoop(sender.settings))) {
       drop(out, 'martian-source');
-      return;
+    } else {
+      deliver(isZeroNet(from) ? undefined : this.sourceFault(sender, NOBODY, NO_INTERFACE), out);
     }
-    if (route.type === 'local') out.kind = 'local';
-    else if (!this.forwarding) drop(out, 'not-forwarding');
-    else this.take(route, out);
   }
 
-  private take(route: Route, out: Routing): void {
-    if (route.type !== 'unicast') {
-      drop(out, route.type === 'unspec' ? 'no-route' : route.type);
-      return;
+  private lookUp(sender: Sender, destination: Uint32Array, out: Routing): void {
+    const { settings, ingress, source } = sender;
+    const route = this.find(sender.details, ingress, source, destination);
+    if (route?.type === 'broadcast' && !settings.bcForwarding) {
+      deliver(this.sourceFault(sender, NOBODY, NO_INTERFACE), out);
+    } else if (route?.type === 'local') {
+      deliver(this.sourceFault(sender, destination, NO_INTERFACE), out);
+    } else if (!settings.forwarding && route?.type !== 'broadcast') {
+      drop(out, 'not-forwarding');
+    } else if (route === undefined) {
+      drop(out, 'no-route');
+    } else if (route.type !== 'unicast' && route.type !== 'broadcast') {
+      drop(out, route.type === 'unspec' || route.type === 'throw' ? 'no-route' : route.type);
+    } else {
+      const fault = this.sourceFault(sender, destination, route.iface);
+      if (fault !== undefined) drop(out, fault);
+      else take(route, out);
     }
-    out.kind = 'forward';
-    out.iface = route.iface;
-    out.gateway = route.gateway;
   }
 
-  /** A packet from outside with the host's own source address is dropped unless accept_local says otherwise. */
-  private isOwnAddress(source: Uint32Array, ingress: InterfaceIndex): boolean {
-    const iface = this.host.interfaces[ingress];
-    if (iface?.loopback === true || this.routes.route(source)?.type !== 'local') return false;
-    return this.switch('accept_local', iface?.name) !== '1';
+  /**
+   * Whether the sender may be who it says (fib_validate_source); undefined if so. `egress`: where the packet is to go out.
+   * Where nothing asks for more, an address is good that is not the host's own; the routes are asked too with rp_filter,
+   * for packets that go back where they came from, and on hosts with policy rules or local routes of their own.
+   */
+  private sourceFault(sender: Sender, destination: Uint32Array, egress: InterfaceIndex): string | undefined {
+    const { settings, source, ingress } = sender;
+    if (settings.loopback) return undefined;
+    if (settings.rpFilter === 0 && (ingress !== egress || !settings.sendRedirects)) {
+      if (settings.acceptLocal) return undefined;
+      if (!this.host.checksSourcesByRoute) return this.own.has(source[0] ?? 0) ? 'martian-source' : undefined;
+    }
+    return this.sourceFaultByRoute(sender, destination, egress);
   }
 
-  private routesLoopback(ingress: InterfaceIndex): boolean {
-    const iface = this.host.interfaces[ingress];
-    return iface?.loopback === true || this.switch('route_localnet', iface?.name) === '1';
+  /** Kernel: __fib_validate_source. The way back is looked up as if the answer came from where the packet goes. */
+  private sourceFaultByRoute(
+    { source, ingress, settings, details }: Sender,
+    destination: Uint32Array,
+    egress: InterfaceIndex,
+  ): string | undefined {
+    const { flow } = this;
+    flow.source = destination;
+    flow.destination = source;
+    flow.ingress = egress === NO_INTERFACE ? this.loopback : egress;
+    flow.mark = settings.srcValidMark ? details.mark : 0;
+    flow.tos = details.tos;
+    flow.protocol = details.protocol;
+    flow.sourcePort = details.destinationPort;
+    flow.destinationPort = details.sourcePort;
+    const back = this.routes.lookUp(flow);
+    if (back === undefined || isError(back)) return settings.rpFilter === 0 ? undefined : 'rp-filter';
+    if (back.type !== 'unicast' && (back.type !== 'local' || !settings.acceptLocal)) return 'martian-source';
+    if (back.iface === ingress || back.interfaces?.includes(ingress) === true) return undefined;
+    // An interface without an address, as of a DHCP client, takes what comes unless the filter is on.
+    if (!settings.hasAddress) return settings.rpFilter === 0 ? undefined : 'rp-filter';
+    return settings.rpFilter === 1 ? 'rp-filter' : undefined;
   }
 
-  /** A per-interface switch: on if it is on for the interface or for all. */
-  private switch(name: string, iface: string | undefined): string {
-    const value = (scope: string): string | undefined => this.host.sysctl(`net.ipv4.conf.${scope}.${name}`);
-    return value('all') === '1' || (iface !== undefined && value(iface) === '1') ? '1' : '0';
+  private find(
+    details: Readonly<FlowDetails>,
+    ingress: InterfaceIndex,
+    source: Uint32Array,
+    destination: Uint32Array,
+  ): Route | undefined {
+    const { flow } = this;
+    if (!this.routes.dependsOn.any) return this.routes.route(destination);
+    flow.source = source;
+    flow.destination = destination;
+    flow.ingress = ingress;
+    flow.mark = details.mark;
+    flow.tos = details.tos;
+    flow.protocol = details.protocol;
+    flow.sourcePort = details.sourcePort;
+    flow.destinationPort = details.destinationPort;
+    return this.routes.lookUp(flow);
   }
+}
+
+/** Of whom a packet is. */
+interface Sender {
+  readonly source: Uint32Array;
+  readonly ingress: InterfaceIndex;
+  readonly settings: InterfaceSettings;
+  readonly details: Readonly<FlowDetails>;
+}
+
+const mayLoop = ({ loopback, routeLocalnet }: InterfaceSettings): boolean => loopback || routeLocalnet;
+
+/** Addresses that can't be on the wire. */
+function martian(from: number, to: number, settings: InterfaceSettings): string | undefined {
+  if (isMulticast(from) || isLimitedBroadcast(from) || isZeroNet(from)) return 'martian-source';
+  if (isZeroNet(to)) return 'martian-destination';
+  if (isLoopback(to)) return mayLoop(settings) ? undefined : 'martian-destination';
+  return isLoopback(from) && !mayLoop(settings) ? 'martian-source' : undefined;
+}
+
+/** Routes that a lookup answers with an error. */
+function isError({ type }: Route): boolean {
+  return type === 'blackhole' || type === 'unreachable' || type === 'prohibit' || type === 'throw';
+}
+
+function take(route: Route, out: Routing): void {
+  out.kind = 'forward';
+  out.iface = route.iface;
+  out.gateway = route.gateway;
+}
+
+function deliver(fault: string | undefined, out: Routing): void {
+  if (fault === undefined) out.kind = 'local';
+  else drop(out, fault);
 }
 
 function drop(out: Routing, reason: string): void {
