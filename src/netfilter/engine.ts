@@ -3,12 +3,14 @@
  * one row of the flow table (fastpath.ts); all others take the kernel's path hook by hook (path.ts).
  */
 import type { Slab } from '../capture/slab.js';
+import type { ExtraRecord } from '../capture/types.js';
 import type { Host } from '../host/types.js';
 import { fold } from '../packet/checksum.js';
 import {
   BROKEN_CHECKSUM,
   BROKEN_HEADER,
   BROKEN_LENGTH,
+  BROKEN_OPTIONS,
   FLAG_BAD_CHECKSUM,
   FLAG_CUT,
   FLAG_OTHER_HOST,
@@ -18,9 +20,11 @@ import {
   KIND_IPV4_BROKEN,
   KIND_IPV4_PORTS,
   KIND_IPV6,
+  KIND_IPV6_BROKEN,
   OTHER_LINK_TYPE,
   type PacketColumns,
 } from '../packet/columns.js';
+import type { ChecksumMode } from '../packet/parse.js';
 import { copyAddress, Tuple } from '../packet/tuple.js';
 import type { Ruleset } from '../rules/types.js';
 import { CaptureClock } from './clock.js';
@@ -40,8 +44,11 @@ import {
   SRC_NAT,
 } from './conntrack/flowtable.js';
 import { conntrackSettings } from './conntrack/timeouts.js';
+import type { OutputFragment } from './defrag/fragment.js';
+import { Fragments } from './defrag/fragments.js';
 import { type FastCounters, fastCounters } from './fastcounters.js';
 import { BATCH, FastPath, NOT_FAST, PATH_LOCAL } from './fastpath.js';
+import { Ipv6Stack, statesIpv6 } from './ipv6stack.js';
 import type { PortChooser } from './nat/portchoice.js';
 import { addressesDelta } from './nat/rewrite.js';
 import { NatSetup } from './nat/setup.js';
@@ -58,6 +65,7 @@ import {
   type ResultColumns,
   VERDICT_DROP,
   VERDICT_FORWARD,
+  VERDICT_HELD,
   VERDICT_IGNORED,
   VERDICT_LOCAL,
   VERDICT_OUTGOING,
@@ -77,6 +85,10 @@ export interface EngineOptions {
   readonly portChooser?: PortChooser | undefined;
   /** Which iptables the host has: iptables-nft lets packets pass whose transport header is too short to be matched. */
   readonly backend?: 'legacy' | 'nft' | undefined;
+  /** For datagrams put together from fragments; default `offload`, as the parser's. */
+  readonly checksums?: ChecksumMode | undefined;
+  /** The host's IPv6 rules; undefined: IPv6 packets are only routed. */
+  readonly rules6?: Ruleset | undefined;
 }
 
 export class Engine {
@@ -85,7 +97,21 @@ export class Engine {
   readonly table: FlowTable;
   readonly conntrack: Conntrack | undefined;
   readonly path: PacketPath;
-  private readonly clock = new CaptureClock((now) => this.conntrack?.sweepAll(now));
+  readonly fragments: Fragments;
+  /**
+   * What leaves, or is delivered, instead of records of the slab: fragments and reassembled datagrams, `after` the record
+   * that caused them. Grows with `track`; whoever takes them empties it. `output` is the egress interface's index, -1
+   * for what is delivered to the host.
+   */
+  readonly extras: ExtraRecord[] = [];
+  private readonly clock = new CaptureClock((now) => {
+    this.conntrack?.sweepAll(now);
+    this.ipv6?.conntrack?.sweepAll(now);
+  });
+  /** Made with the rules it has, or by the first IPv6 packet. */
+  private ipv6Stack: Ipv6Stack | undefined;
+  private readonly makeIpv6: () => Ipv6Stack;
+  private readonly knowsIpv6: boolean;
   private readonly routes: RouteCache;
   private readonly packet: Packet;
   private readonly fast: FastCounters;
@@ -117,6 +143,12 @@ export class Engine {
       this.conntrack !== undefined && tables.has('nat')
         ? new NatSetup(this.conntrack, random, options.portChooser)
         : undefined;
+    this.fragments = new Fragments(host, options.checksums ?? 'offload');
+    const { rules6, portChooser, backend, keepCounters = false } = options;
+    this.makeIpv6 = () =>
+      new Ipv6Stack({ host, random, fragments: this.fragments, keepCounters, portChooser, backend }, rules6);
+    if (rules6 !== undefined) this.ipv6Stack = this.makeIpv6();
+    this.knowsIpv6 = rules6 !== undefined || statesIpv6(host);
     this.path = new PacketPath({
       host,
       routes: this.routes,
@@ -124,11 +156,17 @@ export class Engine {
       counters: this.counters,
       conntrack: this.conntrack,
       nat,
+      fragments: this.fragments,
     });
     this.packet = new Packet(host, this.table);
     this.fast = fastCounters(tables, this.counters);
     if (this.conntrack !== undefined && options.fastPath !== false)
       this.fastPath = new FastPath(this.table, this.conntrack, this.fast);
+  }
+
+  /** IPv6's own rules, counters and connections; undefined before the first IPv6 packet where there are no rules. */
+  get ipv6(): Ipv6Stack | undefined {
+    return this.ipv6Stack;
   }
 
   /** Now, in milliseconds since the first packet, as the flow table keeps it. */
@@ -144,7 +182,8 @@ export class Engine {
   /** Connections alive at the last packet's time. */
   liveConnections(): number {
     let live = 0;
-    for (const _ of this.conntrack?.live(this.now) ?? []) live++;
+    for (const conntrack of [this.conntrack, this.ipv6?.conntrack])
+      for (const _ of conntrack?.live(this.now) ?? []) live++;
     return live;
   }
 
@@ -193,6 +232,11 @@ export class Engine {
     } else if (kind === KIND_IPV4_PORTS || kind === KIND_IPV4) {
       this.clock.advance(slab.records.seconds[i] as number, slab.records.nanoseconds[i] as number);
       this.slow(slab, columns, results, i, false);
+    } else if (kind === KIND_IPV6 && this.knowsIpv6) {
+      this.clock.advance(slab.records.seconds[i] as number, slab.records.nanoseconds[i] as number);
+      this.ipv6Stack ??= this.makeIpv6();
+      const why = this.ipv6Stack.judge(slab, columns, results, i, this.clock.now);
+      if (why !== '') this.note(results, i, why);
     } else {
       this.passBy(columns, results, i, kind);
     }
@@ -228,11 +272,13 @@ export class Engine {
   }
 
   private slow(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number, tracked: boolean): void {
-    const { packet, path } = this;
+    const { packet, path, fragments } = this;
     if (!tracked) this.load(slab, columns, i);
     let ingress = results.ingress[i] as number;
     if (ingress === INGRESS_UNKNOWN) ingress = this.inferIngress();
     results.ingress[i] = ingress;
+    fragments.layout = undefined;
+    if (packet.isFragment && !this.gather(results, i, ingress)) return;
     if (ingress === INGRESS_LOCAL) path.send(packet);
     else path.receive(packet, ingress, tracked);
     results.verdict[i] = path.verdict;
@@ -240,8 +286,54 @@ export class Engine {
     results.state[i] = packet.info;
     this.noteTranslation(results, i);
     if (path.why !== '') this.note(results, i, path.why);
+    if (path.cuts !== undefined) this.replace(slab, columns, i, path.egress, path.cuts);
+    else if (fragments.layout !== undefined && path.verdict === VERDICT_LOCAL) this.deliver(slab, columns, i);
     this.rememberPath(columns, i, ingress);
     path.finish(packet);
+  }
+
+  /** Fragments are gathered before any rule sees them, where connections are tracked. False: the packet waits, or is gone. */
+  private gather(results: ResultColumns, i: number, ingress: number): boolean {
+    this.fragments.now = this.clock.time;
+    if (this.conntrack === undefined) return true;
+    const fault = this.fragments.gather(this.packet, ingress === INGRESS_LOCAL ? 'output' : 'prerouting');
+    if (fault === undefined) return true;
+    results.verdict[i] = fault === 'held' ? VERDICT_HELD : VERDICT_DROP;
+    if (fault !== 'held') this.note(results, i, fault);
+    return false;
+  }
+
+  /** Fragments go out instead of record i, in frames like its own. */
+  private replace(
+    slab: Slab,
+    columns: PacketColumns,
+    i: number,
+    egress: number,
+    cuts: readonly OutputFragment[],
+  ): void {
+    const { records } = slab;
+    const from = records.frame[i] as number;
+    const link = slab.bytes.subarray(from, columns.l3[i] as number);
+    for (const { bytes, length } of cuts) {
+      const frame = new Uint8Array(link.length + bytes.length);
+      frame.set(link);
+      frame.set(bytes, link.length);
+      this.extras.push({
+        after: i,
+        output: egress,
+        source: records.source[i] as number,
+        seconds: records.seconds[i] as number,
+        nanoseconds: records.nanoseconds[i] as number,
+        wireLength: link.length + length,
+        frame,
+      });
+    }
+  }
+
+  /** The host gets a datagram in one piece. */
+  private deliver(slab: Slab, columns: PacketColumns, i: number): void {
+    const { bytes, l3, end, totalLength } = this.packet;
+    this.replace(slab, columns, i, -1, [{ bytes: bytes.subarray(l3, end), length: totalLength }]);
   }
 
   private noteTranslation(results: ResultColumns, i: number): void {
@@ -290,6 +382,8 @@ export class Engine {
   /** Notes the way and the checksum deltas of one direction. `from` and `to` hold the entry's tuples. */
   private setPath(direction: number, ingress: number, egress: number): void {
     const { table, packet } = this;
+    // On a narrower link each packet's size has to be looked at.
+    if (egress !== PATH_LOCAL && this.isNarrower(egress, ingress)) return;
     const at = packet.entry * table.entryWords + table.meta;
     const own = direction === ORIGINAL ? this.from : this.to;
     const translated = swapped(direction === ORIGINAL ? this.to : this.from);
@@ -298,6 +392,11 @@ export class Engine {
     table.words[at + META_PATH + direction] = ingress | (egress << 16);
     table.words[at + META_DELTA + direction] = header | (fold(ip + portsDelta(own, translated)) << 16);
     table.words[at] = (table.words[at] as number) | (FAST_ORIGINAL << direction);
+  }
+
+  private isNarrower(egress: number, ingress: number): boolean {
+    const { interfaces } = this.packet.host;
+    return (interfaces[egress]?.mtu ?? 0) < (interfaces[ingress]?.mtu ?? 0);
   }
 
   /** Frames that the host sent itself, or that it overheard: the kernel drops those before any hook. */
@@ -309,10 +408,10 @@ export class Engine {
 
   /** Packets that no hook sees. */
   private passBy(columns: PacketColumns, results: ResultColumns, i: number, kind: number): void {
-    results.verdict[i] = kind === KIND_IPV4_BROKEN ? VERDICT_DROP : VERDICT_IGNORED;
-    if (kind === KIND_IPV4_BROKEN)
-      this.note(results, i, BROKEN_REASONS.get(columns.reason[i] as number) ?? 'bad-header');
-    else if (kind === KIND_IPV6) this.note(results, i, 'ipv6-not-evaluated');
+    const broken = kind === KIND_IPV4_BROKEN || (kind === KIND_IPV6_BROKEN && this.knowsIpv6);
+    results.verdict[i] = broken ? VERDICT_DROP : VERDICT_IGNORED;
+    if (broken) this.note(results, i, BROKEN_REASONS.get(columns.reason[i] as number) ?? 'bad-header');
+    else if (kind === KIND_IPV6 || kind === KIND_IPV6_BROKEN) this.note(results, i, 'ipv6-not-stated');
     else if (kind === KIND_CUT) this.note(results, i, 'cut-by-snaplen');
     else this.note(results, i, columns.reason[i] === OTHER_LINK_TYPE ? 'unknown-link-type' : 'not-ip');
   }
@@ -328,6 +427,7 @@ const BROKEN_REASONS = new Map([
   [BROKEN_HEADER, 'bad-ip-header'],
   [BROKEN_CHECKSUM, 'bad-ip-checksum'],
   [BROKEN_LENGTH, 'bad-ip-length'],
+  [BROKEN_OPTIONS, 'bad-hop-by-hop-options'],
 ]);
 
 const turned = new Tuple();

@@ -5,19 +5,24 @@
 import type { Host, InterfaceIndex } from '../host/types.js';
 import { NO_INTERFACE } from '../host/types.js';
 import { applyDelta } from '../packet/checksum.js';
-import { IPV4_CHECKSUM, IPV4_TTL } from '../packet/ipv4.js';
+import { IPV4_CHECKSUM, IPV4_MIN_HEADER, IPV4_TTL } from '../packet/ipv4.js';
 import { PROTO_ICMP } from '../packet/transport.js';
 import type { NatRange } from '../rules/extension.js';
 import type { BuiltinChain, TableName } from '../rules/types.js';
 import type { CompiledChain, CompiledTable, RuleCounterTable } from './compile.js';
 import type { Conntrack } from './conntrack/conntrack.js';
-import { CONFIRMED, DYING } from './conntrack/flowtable.js';
+import { CONFIRMED, DST_NAT, DYING, SRC_NAT } from './conntrack/flowtable.js';
+import type { OutputFragment } from './defrag/fragment.js';
+import type { Fragments } from './defrag/fragments.js';
+import { linearBytes } from './defrag/linear.js';
 import { HOOK_MANIPULATION, HOOK_STEPS } from './hooks.js';
+import { type CompiledOptions, compileOptions, forwardOptions } from './ipoptions.js';
 import { translate, translateIcmpError } from './nat/rewrite.js';
 import type { NatSetup } from './nat/setup.js';
 import { CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED, type Packet } from './packet.js';
-import { VERDICT_DROP, VERDICT_FORWARD, VERDICT_LOCAL } from './results.js';
+import { VERDICT_DROP, VERDICT_FORWARD, VERDICT_HELD, VERDICT_LOCAL } from './results.js';
 import type { RouteCache } from './routecache.js';
+import { NO_OPTIONS, RouterAddresses } from './routeraddresses.js';
 import { InputRouter, newRouting } from './routing.js';
 import { ChainWalker, WALK_DROP } from './walk.js';
 
@@ -29,6 +34,7 @@ export interface PathParts {
   /** Undefined: nothing in the rules needs connection tracking (KERNEL.md A6). */
   readonly conntrack: Conntrack | undefined;
   readonly nat: NatSetup | undefined;
+  readonly fragments: Fragments;
 }
 
 /** Partial sum of taking 1 from the TTL: the byte lies in the low half of its little-endian word. */
@@ -41,12 +47,16 @@ export class PacketPath {
   egress: InterfaceIndex = NO_INTERFACE;
   /** Why it was dropped or went past NAT: a rule, or a reason word; '' if there is nothing to say. */
   why = '';
+  /** What leaves instead of the packet as it is, if it is cut on its way out. */
+  cuts: readonly OutputFragment[] | undefined;
   readonly router: InputRouter;
   private readonly routing = newRouting();
+  private readonly addresses: RouterAddresses;
   private readonly plan: Plan;
 
   constructor(private readonly parts: PathParts) {
     this.router = new InputRouter(parts.host, parts.routes);
+    this.addresses = new RouterAddresses(parts.host, parts.routes);
     this.plan = planOf(parts);
     this.walker = new ChainWalker(parts.counters, {
       nat: (packet, range, rule) => this.mapTo(packet, range, rule),
@@ -82,6 +92,7 @@ export class PacketPath {
     this.verdict = VERDICT_DROP;
     this.egress = NO_INTERFACE;
     this.why = '';
+    this.cuts = undefined;
   }
 
   private routeIn(packet: Packet, ingress: InterfaceIndex): void {
@@ -89,24 +100,71 @@ export class PacketPath {
     this.router.route(packet.source, packet.destination, ingress, routing);
     if (routing.kind === 'drop') {
       this.why = routing.reason;
-    } else if (routing.kind === 'local') {
-      if (this.hook(packet, 'INPUT', false)) this.verdict = VERDICT_LOCAL;
-    } else {
-      this.forward(packet, routing.iface, routing.gateway);
+      return;
     }
+    const options = this.options(packet, routing.kind === 'local');
+    if (typeof options === 'string') this.why = options;
+    else if (routing.kind === 'forward') this.forward(packet, routing.iface, routing.gateway, options);
+    else if (this.gatherLocally(packet) && this.hook(packet, 'INPUT', false)) this.verdict = VERDICT_LOCAL;
   }
 
-  private forward(packet: Packet, egress: InterfaceIndex, gateway: Uint32Array | undefined): void {
+  private options(packet: Packet, local: boolean): CompiledOptions | string {
+    if (packet.l4 - packet.l3 <= IPV4_MIN_HEADER) return NO_OPTIONS;
+    return compileOptions(packet.view, packet.l3, this.addresses.of(packet, local), packet.seconds, packet.nanoseconds);
+  }
+
+  /** Without connection tracking, fragments come as far as to the host itself before they are gathered (ip_local_deliver). */
+  private gatherLocally(packet: Packet): boolean {
+    if (!packet.isFragment) return true;
+    const fault = this.parts.fragments.gather(packet, 'local');
+    if (fault === undefined) return true;
+    if (fault === 'held') this.verdict = VERDICT_HELD;
+    else this.why = fault;
+    return false;
+  }
+
+  private forward(
+    packet: Packet,
+    egress: InterfaceIndex,
+    gateway: Uint32Array | undefined,
+    options: CompiledOptions,
+  ): void {
     if (packet.view.getUint8(packet.l3 + IPV4_TTL) <= 1) {
       this.why = 'ttl-expired';
+      return;
+    }
+    const mtu = this.mtuFor(packet, egress);
+    if (this.parts.fragments.isTooBig(packet, mtu)) {
+      this.why = 'frag-needed';
       return;
     }
     decrementTtl(packet.view, packet.l3);
     packet.outInterface = egress;
     packet.nextHop = gateway ?? packet.destination;
     if (!this.hook(packet, 'FORWARD', false)) return;
+    if (options.changed) forwardOptions(packet.view, packet.l3, options, this.addresses.towards(packet.destination));
     packet.inInterface = NO_INTERFACE;
     if (!this.hook(packet, 'POSTROUTING', false)) return;
+    this.sendOut(packet, egress, mtu, true);
+  }
+
+  /**
+   * MTU of the way out. A packet longer than the link it came over was merged from several by offloading, or the MTU is
+   * not known: then none is applied.
+   */
+  private mtuFor(packet: Packet, egress: InterfaceIndex): number {
+    const { host, fragments } = this.parts;
+    const mtu = host.interfaces[egress]?.mtu ?? Number.POSITIVE_INFINITY;
+    const ofIngress = host.interfaces[packet.inInterface]?.mtu ?? 0;
+    return (fragments.layout?.maxSize ?? packet.totalLength) > ofIngress ? Number.POSITIVE_INFINITY : mtu;
+  }
+
+  /** Kernel: ip_finish_output. */
+  private sendOut(packet: Packet, egress: InterfaceIndex, mtu: number, routed: boolean): void {
+    const { fragments, nat } = this.parts;
+    const translated = (packet.status & (SRC_NAT | DST_NAT)) !== 0;
+    const linear = fragments.layout === undefined ? 0 : linearBytes(packet, routed, nat !== undefined, translated);
+    this.cuts = fragments.cut(packet, mtu, linear);
     this.verdict = VERDICT_FORWARD;
     this.egress = egress;
   }
@@ -128,8 +186,7 @@ export class PacketPath {
     const egress = packet.outInterface;
     if (!this.hook(packet, 'POSTROUTING', false)) return;
     if (this.parts.host.interfaces[egress]?.loopback !== true) {
-      this.verdict = VERDICT_FORWARD;
-      this.egress = egress;
+      this.sendOut(packet, egress, Number.POSITIVE_INFINITY, false);
       return;
     }
     // The packet keeps its connection over loopback, so tracking and NAT pass it by (nf_conntrack_in: "seen before").
@@ -175,11 +232,6 @@ export class PacketPath {
     }
     if (packet.info === CT_UNTRACKED) {
       this.why = 'untracked';
-      return true;
-    }
-    if (packet.isFragment) {
-      packet.info = CT_UNTRACKED;
-      this.why = 'fragment';
       return true;
     }
     conntrack.track(packet, incoming);
