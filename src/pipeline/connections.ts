@@ -7,6 +7,7 @@ import {
   ORIGINAL,
   REPLY,
   SEEN_REPLY,
+  zoneOf,
 } from '../netfilter/conntrack/flowtable.js';
 import { SCTP_STATE_NAMES } from '../netfilter/conntrack/sctptransitions.js';
 import { TCP_STATE_NAMES } from '../netfilter/conntrack/timeouts.js';
@@ -35,8 +36,16 @@ export function* connectionEntries(engine: Engine): Generator<ConnectionEntry> {
       assured: (status & ASSURED) !== 0,
       mark: word(META_MARK) >>> 0,
       zone: word(META_ZONE) & 0xffff,
+      zoneDirection: zoneDirection(word(META_ZONE)),
     };
   }
+}
+
+/** Of a zone word (flowtable.ts). */
+function zoneDirection(word: number): ConnectionEntry['zoneDirection'] {
+  if ((word & 0xffff) === 0) return undefined;
+  if (zoneOf(word, ORIGINAL) === zoneOf(word, REPLY)) return undefined;
+  return zoneOf(word, ORIGINAL) === 0 ? 'reply' : 'original';
 }
 
 /** Protocols whose connections have a state that is listed. */

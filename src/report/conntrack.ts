@@ -24,12 +24,14 @@ export function conntrackLine(entry: ConnectionEntry): string {
     `${entry.timeout}`,
     ...(entry.tcpState === undefined ? [] : [entry.tcpState]),
     tupleFields(protocol, entry.original),
+    ...(entry.zoneDirection === 'original' ? [`zone-orig=${entry.zone}`] : []),
     ...(entry.seenReply ? [] : ['[UNREPLIED]']),
     tupleFields(protocol, entry.reply),
+    ...(entry.zoneDirection === 'reply' ? [`zone-reply=${entry.zone}`] : []),
     ...(entry.assured ? ['[ASSURED]'] : []),
     `mark=${entry.mark >>> 0}`,
     // Zone 0 is not sent by the kernel (ctnetlink_dump_zone_id) and so not shown.
-    ...(entry.zone === 0 ? [] : [`zone=${entry.zone}`]),
+    ...(entry.zone === 0 || entry.zoneDirection !== undefined ? [] : [`zone=${entry.zone}`]),
     'use=1',
   ];
   return `${parts.join(' ')}\n`;

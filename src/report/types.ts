@@ -79,6 +79,8 @@ export interface ConnectionEntry {
   readonly assured: boolean;
   readonly mark: number;
   readonly zone: number;
+  /** Directions that the zone is valid for (the other one is in zone 0); undefined: both. */
+  readonly zoneDirection?: 'original' | 'reply' | undefined;
 }
 
 export interface ConnectionTuple {

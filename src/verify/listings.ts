@@ -40,13 +40,13 @@ export function compareConntrack(kernel: string, predicted: string): LineDiffere
 function connectionsOf(text: string): Map<string, string> {
   const connections = new Map<string, string>();
   for (const line of text.split('\n')) {
-    // `tcp      6 431999 ESTABLISHED src=...`: what identifies a connection is its original tuple.
+    // `tcp      6 431999 ESTABLISHED src=...`: what identifies a connection is its original tuple, and its zone.
     const found = /^(\S+)\s+(\d+)\s+(?:\d+\s+)?(.*)$/.exec(line.trim());
     if (found === null) continue;
     const [, name = '', number = '', rest = ''] = found;
     const words = rest.split(/\s+/).filter((w) => !w.startsWith('use=') && !/^(packets|bytes)=/.test(w));
     const end = secondSource(words);
-    const original = words.slice(0, end).filter((w) => w.includes('='));
+    const original = words.filter((w, i) => (i < end && w.includes('=')) || w.startsWith('zone='));
     put(connections, `${name} ${number} ${original.join(' ')}`, words.join(' '));
   }
   return connections;

@@ -4,12 +4,18 @@ import { neededCommands } from '../../src/verify/gateway.js';
 import { needs } from '../support/requirements.js';
 import { askKernel } from './cases.js';
 import { CONNTRACK_CASES } from './conntrack-cases.js';
+import { ZONE_CASES } from './zone-cases.js';
 
 const requirement = needs({ root: true, commands: neededCommands('legacy') });
 const title = requirement.skip ? `connection tracking (${requirement.reason})` : 'connection tracking, as the kernel';
 
 describe.skipIf(requirement.skip)(title, () => {
   it.each(CONNTRACK_CASES.map((test) => [test.name, test] as const))('%s', async (_name, test) => {
+    const { differing } = await askKernel(test);
+    expect(differing).toEqual([]);
+  });
+
+  it.each(ZONE_CASES.map((test) => [test.name, test] as const))('zones: %s', async (_name, test) => {
     const { differing } = await askKernel(test);
     expect(differing).toEqual([]);
   });
