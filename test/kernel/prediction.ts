@@ -26,7 +26,8 @@ export type PortRange = (protocol: number, egress: string) => number | undefined
 interface Judged {
   readonly verdict: number;
   readonly iface: string;
-  readonly frame: Uint8Array;
+  /** More than one where a datagram leaves in fragments. */
+  readonly frames: readonly Uint8Array[];
   readonly why: string;
 }
 
@@ -42,14 +43,14 @@ export class Prediction {
     this.host = makeHost(describeHostText(JSON.stringify(host), 'host.json'));
     const ruleset = parseRules(rules, { file: 'rules', family: 4, unsupported: 'stop' });
     const portChooser = { choose: ({ manipulation }: PortChoice) => this.#drawn?.[manipulation] };
-    this.engine = new Engine(this.host, ruleset, { seed: 1, portChooser, ...options });
+    this.engine = new Engine(this.host, ruleset, { seed: 1, portChooser, checksums: 'verify', ...options });
   }
 
   /** What leaves because of a packet, or what the host itself gets (as an output to TO_HOST). */
   outputs(packet: SentPacket): readonly { readonly iface: string; readonly frame: Uint8Array }[] {
-    const { verdict, iface, frame } = this.judge(packet);
-    if (verdict === VERDICT_FORWARD) return [{ iface, frame }];
-    return verdict === VERDICT_LOCAL ? [{ iface: TO_HOST, frame }] : [];
+    const { verdict, iface, frames } = this.judge(packet);
+    if (verdict !== VERDICT_FORWARD && verdict !== VERDICT_LOCAL) return [];
+    return frames.map((frame) => ({ iface: verdict === VERDICT_LOCAL ? TO_HOST : iface, frame }));
   }
 
   /** `drawn`: the ports with which the kernel sent it, for where chance decides. */
@@ -69,10 +70,11 @@ export class Prediction {
     parseSlab(this.#slab, this.#columns, [1], 'verify');
     this.#results.ingress[0] = this.host.interfaceByName(packet.iface)?.index ?? -1;
     this.engine.track(this.#slab, this.#columns, this.#results);
+    const extras = this.engine.extras.splice(0);
     return {
       verdict: this.#results.verdict[0] ?? 0,
       iface: this.host.interfaces[this.#results.egress[0] ?? -1]?.name ?? '',
-      frame: Uint8Array.from(bytes.subarray(0, length)),
+      frames: extras.length > 0 ? extras.map(({ frame }) => frame) : [Uint8Array.from(bytes.subarray(0, length))],
       why: this.engine.reasons.words[this.#results.why[0] ?? 0] ?? '',
     };
   }
@@ -99,8 +101,9 @@ export function comparePrediction(run: TrafficRun, prediction: Prediction, _rang
     const output = kernel[at]?.input === input ? kernel[at] : undefined;
     const judged = prediction.judge(packet, drawnPorts(output));
     why.push(judged.why);
-    if (judged.verdict === VERDICT_FORWARD) predicted.push({ input, iface: judged.iface, frame: judged.frame });
-    if (judged.verdict === VERDICT_LOCAL) predicted.push({ input, iface: TO_HOST, frame: judged.frame });
+    if (judged.verdict !== VERDICT_FORWARD && judged.verdict !== VERDICT_LOCAL) return;
+    const iface = judged.verdict === VERDICT_LOCAL ? TO_HOST : judged.iface;
+    predicted.push(...judged.frames.map((frame) => ({ input, iface, frame })));
   });
   const { agreed, mismatches } = compareOutputs(kernel, predicted);
   return {
