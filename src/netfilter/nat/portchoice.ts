@@ -34,6 +34,11 @@ export interface PortChooser {
    * Asked only where chance has a say, so never for a port that is free as it is.
    */
   choose(choice: PortChoice): number | undefined;
+  /**
+   * The source port that the real host gave the connection, where these rules have settled on `mapping` and that is not
+   * it: there, something that the captures do not show had the port. Undefined, or a port that is taken: it stays.
+   */
+  overrule?(choice: PortChoice): number | undefined;
   /** A port that `choose` gave cannot be what a kernel with these rules took. The engine's random numbers decide. */
   refused?(choice: PortChoice, port: number, why: PortRefusal): void;
 }

@@ -99,6 +99,7 @@ export class NatSetup {
     if (((table.words[at] as number) & CONFIRMED) !== 0) return;
     invertTuple(table.readTuple(entry, REPLY, this.reply), this.current);
     this.chooseTuple(packet, range, manipulation);
+    if (manipulation === 'src' && this.chooser?.overrule !== undefined) this.letOverrule(packet, this.chooser);
     let status = (table.words[at] as number) | (manipulation === 'src' ? SRC_NAT_DONE : DST_NAT_DONE);
     if (!this.chosen.equals(this.current)) {
       invertTuple(this.chosen, this.reply);
@@ -214,6 +215,18 @@ export class NatSetup {
     }
     chooser.refused?.(choice, port, permitted ? 'taken' : 'range');
     return false;
+  }
+
+  /** Gives `chosen` the source port that the real host is known to have given the connection. */
+  private letOverrule(packet: Packet, chooser: PortChooser): void {
+    const { chosen } = this;
+    if (!isPortProtocol(chosen.protocol)) return;
+    const own = chosen.sourcePort;
+    const original = this.conntrack.table.readTuple(packet.entry, ORIGINAL, this.other);
+    const port = chooser.overrule?.({ manipulation: 'src', original, mapping: chosen, first: 0, count: 0x10000 });
+    if (port === undefined || port === own) return;
+    chosen.sourcePort = port;
+    if (this.isTaken(chosen, packet)) chosen.sourcePort = own;
   }
 
   /** True when another live entry has the reply tuple of this mapping. */
