@@ -6,12 +6,12 @@ import type { Host, InterfaceIndex } from '../host/types.js';
 import { NO_INTERFACE } from '../host/types.js';
 import { applyDelta } from '../packet/checksum.js';
 import { IPV4_CHECKSUM, IPV4_MIN_HEADER, IPV4_TTL } from '../packet/ipv4.js';
-import { PROTO_ICMP } from '../packet/transport.js';
+import { PROTO_ICMP, PROTO_ICMPV6 } from '../packet/transport.js';
 import type { NatRange } from '../rules/extension.js';
 import type { BuiltinChain, TableName } from '../rules/types.js';
 import type { CompiledChain, CompiledTable, RuleCounterTable } from './compile.js';
 import type { Conntrack } from './conntrack/conntrack.js';
-import { CONFIRMED, DST_NAT, DYING, SRC_NAT } from './conntrack/flowtable.js';
+import { CONFIRMED, DST_NAT, DYING, SRC_NAT, zoneWord } from './conntrack/flowtable.js';
 import type { OutputFragment } from './defrag/fragment.js';
 import type { Fragments } from './defrag/fragments.js';
 import { linearBytes } from './defrag/linear.js';
@@ -19,7 +19,7 @@ import { HOOK_MANIPULATION, HOOK_STEPS } from './hooks.js';
 import { type CompiledOptions, compileOptions, forwardOptions } from './ipoptions.js';
 import { translate, translateIcmpError } from './nat/rewrite.js';
 import type { NatSetup } from './nat/setup.js';
-import { CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED, type Packet } from './packet.js';
+import { CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED, type Packet, ZONE_MARK } from './packet.js';
 import { VERDICT_DROP, VERDICT_FORWARD, VERDICT_HELD, VERDICT_LOCAL } from './results.js';
 import type { RouteCache } from './routecache.js';
 import { NO_OPTIONS, RouterAddresses } from './routeraddresses.js';
@@ -50,18 +50,23 @@ export class PacketPath {
   /** What leaves instead of the packet as it is, if it is cut on its way out. */
   cuts: readonly OutputFragment[] | undefined;
   readonly router: InputRouter;
-  private readonly routing = newRouting();
+  protected readonly routing = newRouting();
   private readonly addresses: RouterAddresses;
   private readonly plan: Plan;
 
-  constructor(private readonly parts: PathParts) {
+  constructor(protected readonly parts: PathParts) {
     this.router = new InputRouter(parts.host, parts.routes);
     this.addresses = new RouterAddresses(parts.host, parts.routes);
     this.plan = planOf(parts);
     this.walker = new ChainWalker(parts.counters, {
       nat: (packet, range, rule) => this.mapTo(packet, range, rule),
       notrack: (packet) => {
-        packet.info = CT_UNTRACKED;
+        if (isUndecided(packet)) packet.info = CT_UNTRACKED;
+      },
+      zone: (packet, zone, directions) => {
+        if (!isUndecided(packet)) return;
+        packet.hasTemplate = true;
+        packet.zone = zone === 'mark' ? zoneWord(0, directions) | ZONE_MARK : zoneWord(zone, directions);
       },
     });
   }
@@ -88,14 +93,14 @@ export class PacketPath {
     this.parts.conntrack?.finish(packet);
   }
 
-  private begin(): void {
+  protected begin(): void {
     this.verdict = VERDICT_DROP;
     this.egress = NO_INTERFACE;
     this.why = '';
     this.cuts = undefined;
   }
 
-  private routeIn(packet: Packet, ingress: InterfaceIndex): void {
+  protected routeIn(packet: Packet, ingress: InterfaceIndex): void {
     const { routing } = this;
     this.router.route(packet.source, packet.destination, ingress, routing);
     if (routing.kind === 'drop') {
@@ -160,7 +165,7 @@ export class PacketPath {
   }
 
   /** Kernel: ip_finish_output. */
-  private sendOut(packet: Packet, egress: InterfaceIndex, mtu: number, routed: boolean): void {
+  protected sendOut(packet: Packet, egress: InterfaceIndex, mtu: number, routed: boolean): void {
     const { fragments, nat } = this.parts;
     const translated = (packet.status & (SRC_NAT | DST_NAT)) !== 0;
     const linear = fragments.layout === undefined ? 0 : linearBytes(packet, routed, nat !== undefined, translated);
@@ -169,7 +174,7 @@ export class PacketPath {
     this.egress = egress;
   }
 
-  private routeOut(packet: Packet): boolean {
+  protected routeOut(packet: Packet): boolean {
     const route = this.parts.routes.route(packet.destination);
     if (route === undefined || (route.type !== 'unicast' && route.type !== 'local' && route.type !== 'broadcast')) {
       this.why = 'no-route';
@@ -196,7 +201,7 @@ export class PacketPath {
   }
 
   /** Runs what hangs at a hook. False: the packet is dropped. `tracked`: connection tracking has seen it already. */
-  private hook(packet: Packet, hook: BuiltinChain, tracked: boolean): boolean {
+  protected hook(packet: Packet, hook: BuiltinChain, tracked: boolean): boolean {
     packet.hook = hook;
     const steps = this.plan[hook];
     for (let k = 0; k < steps.length; k++) {
@@ -234,6 +239,7 @@ export class PacketPath {
       this.why = 'untracked';
       return true;
     }
+    if ((packet.zone & ZONE_MARK) !== 0) packet.zone = (packet.zone & ~(ZONE_MARK | 0xffff)) | (packet.mark & 0xffff);
     conntrack.track(packet, incoming);
     if (packet.info === CT_NONE) this.why = conntrack.reason ?? 'invalid';
     return !packet.dropped;
@@ -243,7 +249,7 @@ export class PacketPath {
     const { nat } = this.parts;
     const manipulation = HOOK_MANIPULATION[hook];
     if (nat === undefined || manipulation === undefined || packet.entry < 0) return true;
-    if (packet.info === CT_RELATED && packet.protocol === PROTO_ICMP) {
+    if (packet.info === CT_RELATED && (packet.protocol === PROTO_ICMP || packet.protocol === PROTO_ICMPV6)) {
       if (translateIcmpError(packet, manipulation)) return true;
       this.why = 'icmp-error-not-translatable';
       return false;
@@ -273,6 +279,10 @@ export class PacketPath {
     return false;
   }
 }
+
+/** The first rule that says how to track a packet holds, and none once it is tracked (kernel: skb->_nfct is set). */
+const isUndecided = (packet: Packet): boolean =>
+  packet.entry < 0 && packet.info !== CT_UNTRACKED && !packet.hasTemplate;
 
 /** What a hook has to do, of all it might: tables without that chain, and tracking that is off, are left out. */
 type Plan = Readonly<Record<BuiltinChain, readonly PlannedStep[]>>;
