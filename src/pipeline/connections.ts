@@ -1,4 +1,6 @@
 /** The connection table at the capture's end, entry by entry, for `conntrack -L` text. */
+import type { Family } from '../host/types.js';
+import type { Conntrack } from '../netfilter/conntrack/conntrack.js';
 import {
   ASSURED,
   META_EXPIRES,
@@ -17,16 +19,23 @@ import { Tuple } from '../packet/tuple.js';
 import { connectionTuple } from '../report/tupletext.js';
 import type { ConnectionEntry } from '../report/types.js';
 
-export function* connectionEntries(engine: Engine): Generator<ConnectionEntry> {
-  const { table, conntrack, now } = engine;
+/** IPv4's connections, then IPv6's. */
+export function* connectionEntries({ conntrack, ipv6, now }: Engine): Generator<ConnectionEntry> {
+  yield* entriesOf(conntrack, 4, now);
+  yield* entriesOf(ipv6?.conntrack, 6, now);
+}
+
+function* entriesOf(conntrack: Conntrack | undefined, family: Family, now: number): Generator<ConnectionEntry> {
+  if (conntrack === undefined) return;
+  const { table } = conntrack;
   const tuple = new Tuple();
-  for (const entry of conntrack?.live(now) ?? []) {
+  for (const entry of conntrack.live(now)) {
     const meta = entry * table.entryWords + table.meta;
     const word = (offset: number): number => table.words[meta + offset] ?? 0;
     const status = word(0);
     const protocol = status & 0xff;
     yield {
-      family: 4,
+      family,
       protocol,
       timeout: Math.floor(((word(META_EXPIRES) - now) | 0) / 1000),
       tcpState: stateNames(protocol)?.[(status >>> 8) & 0xff],

@@ -1,0 +1,117 @@
+/**
+ * What an engine has for IPv6, apart from IPv4's as in the kernel: a rule set with its counters, a connection table, a
+ * path. Clock, random numbers and reasons are the engine's. Every packet takes the slow path.
+ */
+import type { Slab } from '../capture/slab.js';
+import type { Host } from '../host/types.js';
+import { FLAG_BAD_CHECKSUM, FLAG_CUT, type PacketColumns } from '../packet/columns.js';
+import type { Ruleset } from '../rules/types.js';
+import { compileRuleset, RuleCounterTable } from './compile.js';
+import { Conntrack } from './conntrack/conntrack.js';
+import { DST_NAT, FlowTable, META_DNAT_RULE, META_SNAT_RULE, SRC_NAT } from './conntrack/flowtable.js';
+import { conntrackSettings } from './conntrack/timeouts.js';
+import type { Fragments } from './defrag/fragments.js';
+import type { PortChooser } from './nat/portchoice.js';
+import { NatSetup } from './nat/setup.js';
+import { needsConntrack } from './needs.js';
+import { CT_UNTRACKED, Packet } from './packet.js';
+import { PacketPath6 } from './path6.js';
+import type { Random } from './random.js';
+import { INGRESS_LOCAL, INGRESS_UNKNOWN, NAT_DESTINATION, NAT_SOURCE, type ResultColumns } from './results.js';
+import { RouteCache } from './routecache.js';
+
+export interface Ipv6Parts {
+  readonly host: Host;
+  readonly random: Random;
+  readonly fragments: Fragments;
+  readonly keepCounters: boolean;
+  readonly portChooser: PortChooser | undefined;
+  readonly backend: 'legacy' | 'nft' | undefined;
+}
+
+/** Whether anything is said of the host's IPv6: without, its IPv6 packets are nobody's business. */
+export function statesIpv6(host: Host): boolean {
+  return host.interfaces.some(({ loopback, addresses }) => !loopback && addresses.some(({ family }) => family === 6));
+}
+
+export class Ipv6Stack {
+  readonly counters = new RuleCounterTable();
+  readonly table = new FlowTable(4);
+  readonly conntrack: Conntrack | undefined;
+  readonly path: PacketPath6;
+  private readonly packet: Packet;
+
+  constructor(
+    private readonly parts: Ipv6Parts,
+    readonly ruleset: Ruleset | undefined,
+  ) {
+    const { host, random, fragments, keepCounters, portChooser, backend } = parts;
+    const random32 = (): number => random.next32();
+    const tables =
+      ruleset === undefined
+        ? new Map()
+        : compileRuleset(ruleset, { host, family: 6, backend, random32 }, this.counters, keepCounters);
+    if (ruleset !== undefined && needsConntrack(ruleset))
+      this.conntrack = new Conntrack(this.table, conntrackSettings(host));
+    const { conntrack } = this;
+    const nat = conntrack !== undefined && tables.has('nat') ? new NatSetup(conntrack, random, portChooser) : undefined;
+    const routes = new RouteCache(host);
+    this.path = new PacketPath6({ host, routes, tables, counters: this.counters, conntrack, nat, fragments });
+    this.packet = new Packet(host, this.table);
+  }
+
+  /** Judges and rewrites record i, sound IPv6. Returns why it was dropped or went past NAT, '' if nothing is to be said. */
+  judge(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number, now: number): string {
+    const { packet, path } = this;
+    this.load(slab, columns, i, now);
+    let ingress = results.ingress[i] as number;
+    if (ingress === INGRESS_UNKNOWN) ingress = this.inferIngress();
+    results.ingress[i] = ingress;
+    // Reassembly would come here, before any rule, where connections are tracked.
+    const passedBy = packet.isFragment && this.conntrack !== undefined;
+    if (passedBy) packet.info = CT_UNTRACKED;
+    if (ingress === INGRESS_LOCAL) path.send(packet);
+    else path.receive(packet, ingress);
+    results.verdict[i] = path.verdict;
+    results.egress[i] = path.egress;
+    results.state[i] = packet.info;
+    this.noteTranslation(results, i);
+    path.finish(packet);
+    return passedBy && path.why === 'untracked' ? 'fragment' : path.why;
+  }
+
+  private load(slab: Slab, columns: PacketColumns, i: number, now: number): void {
+    const { packet } = this;
+    const flags = columns.flags[i] as number;
+    packet.loadIpv6(
+      slab.bytes,
+      slab.view,
+      columns.l3[i] as number,
+      columns.end[i] as number,
+      columns.totalLength[i] as number,
+    );
+    packet.now = now;
+    packet.seconds = slab.records.seconds[i] as number;
+    packet.nanoseconds = slab.records.nanoseconds[i] as number;
+    packet.badChecksum = (flags & FLAG_BAD_CHECKSUM) !== 0;
+    packet.cut = (flags & FLAG_CUT) !== 0;
+    packet.sourceMac = columns.sender[i] as number;
+  }
+
+  /** The interface towards the sender, or the host itself if the address is its own (DESIGN: "Where a packet came in"). */
+  private inferIngress(): number {
+    const route = this.parts.host.route(6, this.packet.source);
+    if (route === undefined) return INGRESS_UNKNOWN;
+    return route.type === 'local' ? INGRESS_LOCAL : route.iface;
+  }
+
+  private noteTranslation(results: ResultColumns, i: number): void {
+    const { packet, table } = this;
+    if (packet.entry < 0) return;
+    const { status } = packet;
+    const at = packet.entry * table.entryWords + table.meta;
+    results.nat[i] = ((status & SRC_NAT) !== 0 ? NAT_SOURCE : 0) | ((status & DST_NAT) !== 0 ? NAT_DESTINATION : 0);
+    results.dnatRule[i] = table.words[at + META_DNAT_RULE] as number;
+    results.snatRule[i] = table.words[at + META_SNAT_RULE] as number;
+  }
+}

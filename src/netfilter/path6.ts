@@ -1,0 +1,84 @@
+/** The way of an IPv6 packet through the host: hooks, tracking and NAT are those of IPv4, what lies between them is not. */
+import type { InterfaceIndex } from '../host/types.js';
+import { NO_INTERFACE } from '../host/types.js';
+import { IPV6_HOP_LIMIT } from '../packet/ipv6.js';
+import type { Packet } from './packet.js';
+import { PacketPath, type PathParts } from './path.js';
+import { VERDICT_FORWARD, VERDICT_LOCAL } from './results.js';
+import { InputRouter6 } from './routing6.js';
+
+/** Every link carries this much (RFC 8200 section 5), whatever MTU it has. */
+const MIN_MTU = 1280;
+
+export class PacketPath6 extends PacketPath {
+  private readonly router6: InputRouter6;
+  private readonly loopback: InterfaceIndex;
+
+  constructor(parts: PathParts) {
+    super(parts);
+    this.router6 = new InputRouter6(parts.host);
+    this.loopback = parts.host.interfaces.find((iface) => iface.loopback)?.index ?? NO_INTERFACE;
+  }
+
+  override receive(packet: Packet, ingress: InterfaceIndex): void {
+    const refusal = this.router6.refusal(packet.source, packet.destination, ingress);
+    if (refusal === undefined) {
+      super.receive(packet, ingress, false);
+      return;
+    }
+    this.begin();
+    this.why = refusal;
+  }
+
+  protected override routeIn(packet: Packet, ingress: InterfaceIndex): void {
+    const { routing } = this;
+    this.router6.route(packet, ingress, routing);
+    if (routing.kind === 'drop') this.why = routing.reason;
+    else if (routing.kind === 'forward') this.forward6(packet, routing.iface, routing.gateway);
+    else if (this.hook(packet, 'INPUT', false)) this.verdict = VERDICT_LOCAL;
+  }
+
+  /** Kernel: ip6_forward. */
+  private forward6(packet: Packet, egress: InterfaceIndex, gateway: Uint32Array | undefined): void {
+    const { view, l3 } = packet;
+    const hopLimit = view.getUint8(l3 + IPV6_HOP_LIMIT);
+    if (hopLimit <= 1) {
+      this.why = 'hop-limit-expired';
+      return;
+    }
+    if (this.isTooBig(packet, egress)) {
+      this.why = 'packet-too-big';
+      return;
+    }
+    view.setUint8(l3 + IPV6_HOP_LIMIT, hopLimit - 1);
+    packet.outInterface = egress;
+    packet.nextHop = gateway ?? packet.destination;
+    if (!this.hook(packet, 'FORWARD', false)) return;
+    packet.inInterface = NO_INTERFACE;
+    if (this.hook(packet, 'POSTROUTING', false)) this.sendOut(packet, egress);
+  }
+
+  /** A packet longer than the link it came over was merged from several by offloading: no MTU is applied to it. */
+  private isTooBig({ totalLength, inInterface }: Packet, egress: InterfaceIndex): boolean {
+    const { interfaces } = this.parts.host;
+    if (totalLength > (interfaces[inInterface]?.mtu ?? 0)) return false;
+    return totalLength > Math.max(MIN_MTU, interfaces[egress]?.mtu ?? Number.POSITIVE_INFINITY);
+  }
+
+  protected override sendOut(_packet: Packet, egress: InterfaceIndex): void {
+    this.verdict = VERDICT_FORWARD;
+    this.egress = egress;
+  }
+
+  protected override routeOut(packet: Packet): boolean {
+    const route = this.router6.routeFromHost(packet);
+    const toHost = route?.type === 'local' || route?.type === 'anycast';
+    if (route === undefined || (!toHost && route.type !== 'unicast' && route.type !== 'multicast')) {
+      this.why = 'no-route';
+      return false;
+    }
+    packet.outInterface = toHost ? this.loopback : route.iface;
+    packet.nextHop = route.gateway ?? packet.destination;
+    return true;
+  }
+}
