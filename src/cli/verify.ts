@@ -18,6 +18,7 @@ import { type VerifyOptions, type VerifyResult, verify } from '../verify/verify.
 import { withoutUnsupported } from '../verify/withoutunsupported.js';
 import { captureInput, type LoadedRules, loadRules } from './inputs.js';
 import { checkPaths, type NamedPath } from './paths.js';
+import { againstRecording } from './recorded.js';
 import { separateCaptures } from './separate.js';
 import { interruptible } from './signals.js';
 
@@ -29,6 +30,7 @@ export interface VerifyCliOptions {
   readonly route?: string[];
   readonly backend: 'legacy' | 'nft';
   readonly unsupported: 'stop' | 'skip';
+  readonly recorded?: boolean;
   readonly keep?: string;
   readonly json?: string;
   readonly quiet?: boolean;
@@ -49,6 +51,7 @@ export function verifyCommand(): Command {
     .option('--host <file>', 'the host: JSON as natreplay snapshot writes it')
     .option('--iface <name=addresses>', 'an interface of the host: eth0=192.0.2.1/24 (may be repeated)', collect)
     .option('--route <dest=gateway@iface>', 'a route: default=192.0.2.254@eth0 (may be repeated)', collect)
+    .option('--recorded', 'no kernel, no root: against what the captures themselves show going out of the real host')
     .addOption(
       new Option('--backend <which>', 'iptables to load the rules with').choices(['legacy', 'nft']).default('legacy'),
     )
@@ -70,12 +73,25 @@ async function run(named: readonly string[], options: VerifyCliOptions, signal: 
   if (captures.length === 0)
     throw new NatreplayError('USAGE_NO_CAPTURE', 'no capture is named', { advice: 'name a file' });
   const inputs = captures.map(captureInput);
+  if (options.recorded === true) {
+    checkRecorded(options);
+    checkPaths(inputPaths(inputs, ruleFiles, options.host), outputPaths(options));
+    return againstRecording(inputs, ruleFiles, options, signal);
+  }
   if (inputs.some(({ path }) => path === '-'))
     throw new NatreplayError('USAGE_STDIN', 'verify reads captures twice, so it cannot read standard input', {
       advice: 'name a file',
     });
   checkPaths(inputPaths(inputs, ruleFiles, options.host), outputPaths(options));
   await againstKernel(inputs, ruleFiles, options, signal);
+}
+
+/** Nothing is sent, so there is nothing to keep. */
+function checkRecorded({ keep }: VerifyCliOptions): void {
+  if (keep === undefined) return;
+  throw new NatreplayError('USAGE_KEEP_RECORDED', '--keep has no meaning with --recorded: nothing is sent', {
+    advice: 'leave it out; --json FILE has the findings',
+  });
 }
 
 function inputPaths(
@@ -121,6 +137,7 @@ async function againstKernel(
     ...host,
     captures,
     rules: ipv4.ruleset,
+    rules6: ipv6.ruleset,
     rulesText: ipv4.text,
     rules6Text: ipv6.text === '' ? undefined : ipv6.text,
     backend: options.backend,

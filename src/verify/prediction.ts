@@ -4,6 +4,7 @@
  */
 import { Slab } from '../capture/slab.js';
 import type { Host } from '../host/types.js';
+import type { RuleCounterTable } from '../netfilter/compile.js';
 import { Engine } from '../netfilter/engine.js';
 import { ResultColumns, VERDICT_DROP, VERDICT_FORWARD, VERDICT_LOCAL } from '../netfilter/results.js';
 import { PacketColumns } from '../packet/columns.js';
@@ -16,12 +17,21 @@ import type { ConnectionEntry, Verdict } from '../report/types.js';
 import { printRules } from '../rules/print.js';
 import type { Ruleset } from '../rules/types.js';
 import { ObservedPorts } from './observedports.js';
+import type { Backend } from './options.js';
 import { RulePathRecorder, type RulePathStep } from './rulepath.js';
 
 export interface PredictedPacket {
   readonly iface: string;
   /** Ethernet. */
   readonly frame: Uint8Array;
+}
+
+export interface PredictionOptions {
+  readonly host: Host;
+  /** Undefined: none. */
+  readonly rules: Ruleset | undefined;
+  readonly rules6: Ruleset | undefined;
+  readonly backend: Backend;
 }
 
 export interface Judged {
@@ -36,21 +46,24 @@ export interface Judged {
 }
 
 const SLAB_BYTES = 128 * 1024;
+const ETHERNET_HEADER = 14;
 
 export class Prediction {
   readonly engine: Engine;
   readonly ports = new ObservedPorts();
+  readonly #host: Host;
+  readonly #rules6: Ruleset | undefined;
   readonly #path: RulePathRecorder;
+  #path6: RulePathRecorder | undefined;
   readonly #slab = new Slab(SLAB_BYTES, 1);
   readonly #columns = new PacketColumns(1);
   readonly #results = new ResultColumns(1);
 
-  constructor(
-    readonly host: Host,
-    readonly ruleset: Ruleset | undefined,
-  ) {
-    this.engine = new Engine(host, ruleset, { seed: 1, portChooser: this.ports });
-    this.#path = new RulePathRecorder(ruleset, this.engine.counters);
+  constructor({ host, rules, rules6, backend }: PredictionOptions) {
+    this.#host = host;
+    this.#rules6 = rules6;
+    this.engine = new Engine(host, rules, { seed: 1, portChooser: this.ports, backend, checksums: 'verify', rules6 });
+    this.#path = new RulePathRecorder(rules, this.engine.counters);
   }
 
   /**
@@ -60,27 +73,47 @@ export class Prediction {
   judge(iface: string, frame: Uint8Array, time: number, kernel: Uint8Array | undefined): Judged {
     this.#load(frame, time);
     parseSlab(this.#slab, this.#columns, [LINKTYPE_ETHERNET], 'verify');
-    this.#results.ingress[0] = this.host.interfaceByName(iface)?.index ?? -1;
+    this.#results.ingress[0] = this.#host.interfaceByName(iface)?.index ?? -1;
     this.ports.observe(kernel);
-    this.engine.flushCounters();
-    this.#path.start();
+    const path = this.#recorder(frame);
+    path?.start();
     this.engine.track(this.#slab, this.#columns, this.#results);
     const verdict = this.#results.verdict[0] ?? VERDICT_DROP;
-    const result = (name: string): PredictedPacket => ({
-      iface: name,
-      frame: this.#slab.bytes.slice(0, frame.length),
-    });
+    const outputs = this.#outputs(frame.length, verdict);
     return {
       verdict: VERDICT_NAMES[verdict] ?? 'drop',
       why: this.engine.reasons.words[this.#results.why[0] ?? 0] ?? '',
-      sent:
-        verdict === VERDICT_FORWARD ? [result(this.host.interfaces[this.#results.egress[0] ?? -1]?.name ?? '')] : [],
-      delivered: verdict === VERDICT_LOCAL ? [result(iface)] : [],
+      sent: outputs.filter((output) => output.iface !== ''),
+      delivered: outputs.filter((output) => output.iface === ''),
       path: () => {
         this.engine.flushCounters();
-        return this.#path.steps();
+        return path?.steps() ?? [];
       },
     };
+  }
+
+  #recorder(frame: Uint8Array): RulePathRecorder | undefined {
+    if ((frame[ETHERNET_HEADER] ?? 0) >> 4 !== 6) {
+      this.engine.flushCounters();
+      return this.#path;
+    }
+    const { ipv6 } = this.engine;
+    if (ipv6 !== undefined) this.#path6 ??= new RulePathRecorder(this.#rules6, ipv6.counters);
+    return this.#path6;
+  }
+
+  /** The record as it was rewritten, or what leaves instead of it; delivered ones have no interface. */
+  #outputs(length: number, verdict: number): PredictedPacket[] {
+    const { extras } = this.engine;
+    const name = (index: number): string => this.#host.interfaces[index]?.name ?? '';
+    if (extras.length > 0) {
+      const instead = extras.map(({ output, frame }) => ({ iface: name(output), frame: Uint8Array.from(frame) }));
+      extras.length = 0;
+      return instead;
+    }
+    if (verdict !== VERDICT_FORWARD && verdict !== VERDICT_LOCAL) return [];
+    const iface = verdict === VERDICT_FORWARD ? name(this.#results.egress[0] ?? -1) : '';
+    return [{ iface, frame: this.#slab.bytes.slice(0, length) }];
   }
 
   /** A frame as text: `tcp 198.51.100.7:40000 > 192.0.2.1:8799`. */
@@ -109,16 +142,14 @@ export class Prediction {
 
   /** `iptables-save -c` text, '' without rules. */
   counters(): string {
-    const { engine, ruleset } = this;
-    if (ruleset === undefined) return '';
-    engine.flushCounters();
-    return printRules(ruleset, {
-      counters: true,
-      countersOf: (table, chain, rule) => {
-        const id = engine.counters.id(table, chain, rule) ?? -1;
-        return { packets: engine.counters.packets[id] ?? 0, bytes: engine.counters.bytes[id] ?? 0 };
-      },
-    });
+    this.engine.flushCounters();
+    return countersText(this.engine.ruleset, this.engine.counters);
+  }
+
+  /** `ip6tables-save -c` text, '' without rules. */
+  counters6(): string {
+    const { ipv6 } = this.engine;
+    return ipv6 === undefined ? '' : countersText(this.#rules6, ipv6.counters);
   }
 
   /** Connections alive at the last packet's time. */
@@ -130,4 +161,15 @@ export class Prediction {
   connectionsText(): string {
     return conntrackText(this.connections());
   }
+}
+
+function countersText(ruleset: Ruleset | undefined, counters: RuleCounterTable): string {
+  if (ruleset === undefined) return '';
+  return printRules(ruleset, {
+    counters: true,
+    countersOf: (table, chain, rule) => {
+      const id = counters.id(table, chain, rule) ?? -1;
+      return { packets: counters.packets[id] ?? 0, bytes: counters.bytes[id] ?? 0 };
+    },
+  });
 }

@@ -2,6 +2,7 @@
 import { counted, grouped } from '../report/humanize.js';
 import type { LineDifference } from './listings.js';
 import type { Backend } from './options.js';
+import { SKIPPED } from './source.js';
 import { TO_HOST, type VerifyMismatch, type VerifyResult } from './verify.js';
 
 export interface ReportOptions {
@@ -38,21 +39,6 @@ function headline(result: VerifyResult, { kernel, backend }: ReportOptions): str
   const verdict = agrees(result) ? 'natreplay and the kernel agree' : 'natreplay and the kernel DIFFER';
   return `${verdict}: ${counted(result.packets, 'packet')} through ${kernel} (iptables ${backend})`;
 }
-
-/** Words of the report for the reasons why records are left out. */
-const SKIPPED = {
-  outgoing: 'sent by the host, as recorded',
-  'not-ip': 'not IP',
-  'unknown-link-type': 'of an unknown link type',
-  'cut-by-snaplen': 'cut before their headers end',
-  'other-host': 'for other hosts',
-  'sent-by-host': "the host's own",
-  loopback: 'on loopback',
-  'unknown-ingress': 'from an unknown interface',
-  'interface-down': 'on an interface that is down',
-  'bridge-port': 'on a port of a bridge',
-  'ipv6-not-compared': 'IPv6',
-} as const;
 
 function figures(result: VerifyResult): string[] {
   const { verdicts, counters, counters6, connections } = result;

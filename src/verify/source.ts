@@ -15,6 +15,7 @@ import {
   FLAG_OUTGOING,
   KIND_CUT,
   KIND_IPV6,
+  KIND_IPV6_BROKEN,
   KIND_OTHER,
   OTHER_LINK_TYPE,
   PacketColumns,
@@ -27,19 +28,22 @@ import { IngressStage, LOCAL_NAME } from '../pipeline/ingress.js';
 import type { CaptureInput } from '../pipeline/replay.js';
 import { preparePacket, statedLength } from './prepare.js';
 
-/** Why a record is not put to the kernel. */
-export type SkipReason =
-  | 'outgoing'
-  | 'not-ip'
-  | 'unknown-link-type'
-  | 'cut-by-snaplen'
-  | 'other-host'
-  | 'sent-by-host'
-  | 'loopback'
-  | 'unknown-ingress'
-  | 'interface-down'
-  | 'bridge-port'
-  | 'ipv6-not-compared';
+/** Why records are not put to the kernel, in the words of the report. */
+export const SKIPPED = {
+  outgoing: 'sent by the host, as recorded',
+  'not-ip': 'not IP',
+  'unknown-link-type': 'of an unknown link type',
+  'cut-by-snaplen': 'cut before their headers end',
+  'other-host': 'for other hosts',
+  'sent-by-host': "the host's own",
+  loopback: 'on loopback',
+  'unknown-ingress': 'from an unknown interface',
+  'interface-down': 'on an interface that is down',
+  'bridge-port': 'on a port of a bridge',
+  'ipv6-not-compared': 'IPv6, of which the host has nothing',
+} as const;
+
+export type SkipReason = keyof typeof SKIPPED;
 
 export interface SourcePacket {
   /** Number of the record over all captures in their merged order, from 0. */
@@ -147,11 +151,11 @@ export class PacketSource {
     if ((flags & FLAG_OTHER_HOST) !== 0) return 'other-host';
     if (kind === KIND_OTHER) return columns.reason[i] === OTHER_LINK_TYPE ? 'unknown-link-type' : 'not-ip';
     if (kind === KIND_CUT) return 'cut-by-snaplen';
-    if (kind === KIND_IPV6 && !this.#options.ipv6) return 'ipv6-not-compared';
+    const family = kind === KIND_IPV6 || kind === KIND_IPV6_BROKEN ? 6 : 4;
+    if (family === 6 && !this.#options.ipv6) return 'ipv6-not-compared';
     const ip = columns.l3[i] ?? 0;
     const start = records.frame[i] ?? 0;
     const end = start + (records.capturedLength[i] ?? 0);
-    const family = kind === KIND_IPV6 ? 6 : 4;
     if (ip + (family === 6 ? 40 : 20) > end) return 'cut-by-snaplen';
     const iface = this.#ingress(view, ip, family, results.ingress[i] ?? INGRESS_UNKNOWN);
     if (typeof iface === 'string') return iface;

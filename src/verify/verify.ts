@@ -10,9 +10,11 @@
  * kernel could take it: what lies between two packets of the capture does not count, and connections do not expire in
  * its pauses.
  */
+import { NatreplayError } from '../errors.js';
 import type { HostDescription } from '../host/description.js';
 import type { HostFile } from '../host/hostschema.js';
 import { makeHost } from '../host/machine.js';
+import { statesIpv6 } from '../netfilter/ipv6stack.js';
 import type { CaptureInput } from '../pipeline/replay.js';
 import type { Verdict } from '../report/types.js';
 import type { Ruleset } from '../rules/types.js';
@@ -25,7 +27,7 @@ import { MAX_MTU, unreachableInterfaces } from './layout.js';
 import type { Backend } from './options.js';
 import { type Judged, Prediction } from './prediction.js';
 import type { RulePathStep } from './rulepath.js';
-import { PacketSource, type SkipReason, type SourcePacket } from './source.js';
+import { PacketSource, SKIPPED, type SkipReason, type SourcePacket } from './source.js';
 
 export interface VerifyOptions {
   readonly captures: readonly CaptureInput[];
@@ -34,6 +36,7 @@ export interface VerifyOptions {
   readonly hostFile: HostFile;
   /** IPv4 rules; undefined: none. */
   readonly rules?: Ruleset | undefined;
+  readonly rules6?: Ruleset | undefined;
   /** The same, and those for IPv6, as the tools get them. */
   readonly rulesText: string;
   readonly rules6Text?: string | undefined;
@@ -96,10 +99,12 @@ const MOST_MISMATCHES = 100;
 /** Needs root and the programs of `neededCommands`. Throws NatreplayError; leaves no namespace behind. */
 export async function verify(options: VerifyOptions): Promise<VerifyResult> {
   const unreachable = unreachableInterfaces(options.hostFile);
-  const sourceOf = (): PacketSource =>
-    new PacketSource({ captures: options.captures, host: makeHost(options.description), ipv6: false, unreachable });
+  const host = makeHost(options.description);
+  const ipv6 = options.rules6 !== undefined || statesIpv6(host);
+  const sourceOf = (): PacketSource => new PacketSource({ captures: options.captures, host, ipv6, unreachable });
   const survey = sourceOf();
   for await (const _ of survey.batches()) options.signal?.throwIfAborted();
+  if ([...survey.skipped.values()].reduce((sum, n) => sum + n, 0) === survey.records) throw nothingToCompare(survey);
   options.onStart?.(survey.records);
   const { description, hostFile, mtuRaised } = withMtu(options, survey.longest);
   const gateway = await Gateway.open({
@@ -107,19 +112,27 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
     rules: options.rulesText,
     rules6: options.rules6Text,
     backend: options.backend,
+    ipv6,
     mtu: mtuRaised ? MAX_MTU : undefined,
   });
   const stop = (): void => gateway.abort(options.signal?.reason);
   options.signal?.addEventListener('abort', stop);
   try {
     options.signal?.throwIfAborted();
-    return await new Run(options, gateway, new Prediction(makeHost(description), options.rules), mtuRaised).run(
-      sourceOf(),
-    );
+    const { rules, rules6, backend } = options;
+    const prediction = new Prediction({ host: makeHost(description), rules, rules6, backend });
+    return await new Run(options, gateway, prediction, mtuRaised).run(sourceOf());
   } finally {
     options.signal?.removeEventListener('abort', stop);
     await gateway.close();
   }
+}
+
+/** A check that compared nothing must not pass. */
+function nothingToCompare({ skipped }: PacketSource): NatreplayError {
+  const reasons = [...skipped].sort((a, b) => b[1] - a[1]).map(([reason, n]) => `${n} ${SKIPPED[reason]}`);
+  const what = `no packet of the captures can be put to the kernel${reasons.length === 0 ? '' : `: ${reasons.join(', ')}`}`;
+  return new NatreplayError('VERIFY_NOTHING_TO_COMPARE', what, { advice: 'state the host with --host or --iface' });
 }
 
 /**
@@ -171,6 +184,8 @@ class Run {
     await options.keeper?.listings({
       'counters.kernel.v4': counters,
       'counters.natreplay.v4': prediction.counters(),
+      'counters.kernel.v6': counters6 === '' ? undefined : counters6,
+      'counters.natreplay.v6': counters6 === '' ? undefined : prediction.counters6(),
       'conntrack.kernel.txt': conntrack,
       'conntrack.natreplay.txt': prediction.connectionsText(),
     });
@@ -185,7 +200,7 @@ class Run {
       differing: this.#differing,
       mismatches: this.#mismatches,
       counters: compareRuleCounters(counters, prediction.counters()),
-      counters6: compareRuleCounters(counters6, ''),
+      counters6: compareRuleCounters(counters6, prediction.counters6()),
       connections: compareConnections(conntrack, prediction.connections(), elapsed),
       portsFollowed: prediction.ports.followed,
       seconds: this.#milliseconds / 1000,
