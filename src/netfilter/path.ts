@@ -7,6 +7,7 @@ import { NO_INTERFACE } from '../host/types.js';
 import { applyDelta } from '../packet/checksum.js';
 import { IPV4_CHECKSUM, IPV4_MIN_HEADER, IPV4_TTL } from '../packet/ipv4.js';
 import { PROTO_ICMP, PROTO_ICMPV6 } from '../packet/transport.js';
+import { sameAddress } from '../packet/tuple.js';
 import type { NatRange } from '../rules/extension.js';
 import type { BuiltinChain, TableName } from '../rules/types.js';
 import type { CompiledChain, CompiledTable, RuleCounterTable } from './compile.js';
@@ -15,6 +16,7 @@ import { CONFIRMED, DST_NAT, DYING, SRC_NAT, zoneWord } from './conntrack/flowta
 import type { OutputFragment } from './defrag/fragment.js';
 import type { Fragments } from './defrag/fragments.js';
 import { linearBytes } from './defrag/linear.js';
+import { type FlowDetails, NO_DETAILS, readDetails } from './flow.js';
 import { HOOK_MANIPULATION, HOOK_STEPS } from './hooks.js';
 import { type CompiledOptions, compileOptions, forwardOptions } from './ipoptions.js';
 import { translate, translateIcmpError } from './nat/rewrite.js';
@@ -51,6 +53,9 @@ export class PacketPath {
   cuts: readonly OutputFragment[] | undefined;
   readonly router: InputRouter;
   protected readonly routing = newRouting();
+  private readonly details: FlowDetails = { ...NO_DETAILS };
+  /** Of the packet before a table of OUTPUT changed it. */
+  private readonly destination = new Uint32Array(4);
   private readonly addresses: RouterAddresses;
   private readonly plan: Plan;
 
@@ -82,10 +87,47 @@ export class PacketPath {
   /** A packet that the host itself sends. */
   send(packet: Packet): void {
     this.begin();
-    if (this.routeOut(packet) && this.hook(packet, 'OUTPUT', false)) {
-      // DNAT in OUTPUT may have changed where it goes (ip_route_me_harder).
-      if (this.routeOut(packet)) this.leave(packet);
+    if (this.routeOut(packet, this.detailsOf(packet)) && this.output(packet)) this.leave(packet);
+  }
+
+  /**
+   * OUTPUT, where a packet is routed anew when mangle or nat changed what routing goes by (ip_route_me_harder). The chains
+   * behind still see the interface of the first route.
+   */
+  private output(packet: Packet, tracked = false): boolean {
+    packet.hook = 'OUTPUT';
+    const firstOut = packet.outInterface;
+    let out = firstOut;
+    for (const step of this.plan.OUTPUT) {
+      if (step.reroutes === undefined) {
+        if (!this.step(packet, 'OUTPUT', step, tracked)) return false;
+        continue;
+      }
+      const { mark } = packet;
+      const tos = packet.view.getUint16(packet.l3);
+      this.destination.set(packet.destination);
+      if (!this.step(packet, 'OUTPUT', step, tracked)) return false;
+      const remarked = packet.mark !== mark || packet.view.getUint16(packet.l3) !== tos;
+      const moved = !sameAddress(packet.destination, this.destination);
+      if (!(step.reroutes === 'mangle' && remarked) && !(step.reroutes === 'nat' && moved)) continue;
+      if (!this.routeOut(packet, this.detailsOf(packet, true))) return false;
+      out = packet.outInterface;
+      packet.outInterface = firstOut;
     }
+    packet.outInterface = out;
+    return true;
+  }
+
+  /** What policy rules may ask; rerouting knows no protocol and ports. */
+  private detailsOf(packet: Packet, rerouting = false): Readonly<FlowDetails> {
+    if (!this.router.needsDetails) return NO_DETAILS;
+    const details = readDetails(packet, this.details);
+    if (rerouting) {
+      details.protocol = 0;
+      details.sourcePort = 0;
+      details.destinationPort = 0;
+    }
+    return details;
   }
 
   /** To be called when nothing more is asked about the packet's connection: what it leaves behind unconfirmed is given back. */
@@ -102,7 +144,7 @@ export class PacketPath {
 
   protected routeIn(packet: Packet, ingress: InterfaceIndex): void {
     const { routing } = this;
-    this.router.route(packet.source, packet.destination, ingress, routing);
+    this.router.route(packet.source, packet.destination, ingress, routing, this.detailsOf(packet));
     if (routing.kind === 'drop') {
       this.why = routing.reason;
       return;
@@ -174,8 +216,8 @@ export class PacketPath {
     this.egress = egress;
   }
 
-  protected routeOut(packet: Packet): boolean {
-    const route = this.parts.routes.route(packet.destination);
+  protected routeOut(packet: Packet, details: Readonly<FlowDetails>): boolean {
+    const route = this.router.outgoing(packet.source, packet.destination, details);
     if (route === undefined || (route.type !== 'unicast' && route.type !== 'local' && route.type !== 'broadcast')) {
       this.why = 'no-route';
       return false;
@@ -200,27 +242,60 @@ export class PacketPath {
     if (this.hook(packet, 'PREROUTING', true) && this.hook(packet, 'INPUT', true)) this.verdict = VERDICT_LOCAL;
   }
 
+  /** From OUTPUT on: out of an interface, or over loopback back to the host. */
+  private leave(packet: Packet): void {
+    const egress = packet.outInterface;
+    if (!this.hook(packet, 'POSTROUTING', false)) return;
+    if (this.parts.host.interfaces[egress]?.loopback !== true) {
+      this.sendOut(packet, egress, Number.POSITIVE_INFINITY, false);
+      return;
+    }
+    // The packet keeps its connection over loopback, so tracking and NAT pass it by (nf_conntrack_in: "seen before").
+    packet.inInterface = egress;
+    packet.outInterface = NO_INTERFACE;
+    if (this.hook(packet, 'PREROUTING', true) && this.hook(packet, 'INPUT', true)) this.verdict = VERDICT_LOCAL;
+  }
+
+  /** A packet of the host's own about the one in hand, on whose way nothing changes by it. */
+  private originate(answer: Packet): InterfaceIndex {
+    const { verdict, egress, why, cuts } = this;
+    const { fragments, conntrack } = this.parts;
+    const { layout } = fragments;
+    const related = answer.entry >= 0;
+    fragments.layout = undefined;
+    this.begin();
+    if (this.routeOut(answer, this.detailsOf(answer)) && this.output(answer, related)) this.leave(answer);
+    const left = this.verdict === VERDICT_FORWARD ? this.egress : NO_INTERFACE;
+    if (!related) conntrack?.finish(answer);
+    this.verdict = verdict;
+    this.egress = egress;
+    this.why = why;
+    this.cuts = cuts;
+    fragments.layout = layout;
+    return left;
+  }
+
   /** Runs what hangs at a hook. False: the packet is dropped. `tracked`: connection tracking has seen it already. */
   protected hook(packet: Packet, hook: BuiltinChain, tracked: boolean): boolean {
     packet.hook = hook;
     const steps = this.plan[hook];
     for (let k = 0; k < steps.length; k++) {
-      const step = steps[k] as PlannedStep;
-      switch (step.kind) {
-        case STEP_TABLE:
-          if (!this.walkChain(packet, step.chain)) return false;
-          break;
-        case STEP_CONNTRACK:
-          if (!tracked && !this.track(packet, hook === 'PREROUTING')) return false;
-          break;
-        case STEP_NAT:
-          if (!this.translate(packet, hook, step.chain)) return false;
-          break;
-        default:
-          if (!this.confirm(packet)) return false;
-      }
+      if (!this.step(packet, hook, steps[k] as PlannedStep, tracked)) return false;
     }
     return true;
+  }
+
+  private step(packet: Packet, hook: BuiltinChain, step: PlannedStep, tracked: boolean): boolean {
+    switch (step.kind) {
+      case STEP_TABLE:
+        return this.walkChain(packet, step.chain);
+      case STEP_CONNTRACK:
+        return tracked || this.track(packet, hook === 'PREROUTING');
+      case STEP_NAT:
+        return this.translate(packet, hook, step.chain);
+      default:
+        return this.confirm(packet);
+    }
   }
 
   private walkChain(packet: Packet, chain: CompiledChain | undefined): boolean {
@@ -254,7 +329,8 @@ export class PacketPath {
       this.why = 'icmp-error-not-translatable';
       return false;
     }
-    if (packet.info === CT_NEW && !nat.isDone(packet, manipulation)) {
+    // RELATED, and not an error: the host's reset, for which the chains are walked if they were not yet.
+    if ((packet.info === CT_NEW || packet.info === CT_RELATED) && !nat.isDone(packet, manipulation)) {
       if (!this.walkChain(packet, chain)) return false;
       if (!nat.isDone(packet, manipulation)) nat.bindNull(packet, manipulation);
     }
@@ -291,6 +367,8 @@ interface PlannedStep {
   readonly kind: number;
   /** Of tables, and of nat if it has one there. */
   readonly chain: CompiledChain | undefined;
+  /** Tables of OUTPUT behind which a packet may be routed anew: what they changed decides. */
+  readonly reroutes?: 'mangle' | 'nat' | undefined;
 }
 
 const STEP_TABLE = 1;
@@ -304,8 +382,9 @@ function planOf({ tables, nat, conntrack }: PathParts): Plan {
       if (step === 'conntrack') return [{ kind: STEP_CONNTRACK, chain: undefined }];
       if (step === 'confirm') return conntrack === undefined ? [] : [{ kind: STEP_CONFIRM, chain: undefined }];
       const chain = tables.get(step)?.hooks.get(hook);
-      if (step === 'nat') return nat === undefined ? [] : [{ kind: STEP_NAT, chain }];
-      return chain === undefined ? [] : [{ kind: STEP_TABLE, chain }];
+      const reroutes = hook === 'OUTPUT' && (step === 'mangle' || step === 'nat') ? step : undefined;
+      if (step === 'nat') return nat === undefined ? [] : [{ kind: STEP_NAT, chain, reroutes }];
+      return chain === undefined ? [] : [{ kind: STEP_TABLE, chain, reroutes }];
     });
   return {
     PREROUTING: steps('PREROUTING'),

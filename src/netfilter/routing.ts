@@ -88,6 +88,11 @@ export class InputRouter {
     }
   }
 
+  /** The route of a packet that the host itself sends. */
+  outgoing(source: Uint32Array, destination: Uint32Array, details: Readonly<FlowDetails>): Route | undefined {
+    return this.find(details, this.loopback, source, destination);
+  }
+
   /** Kernel: ip_mc_validate_source. */
   private multicast(sender: Sender, to: number, out: Routing): void {
     const from = sender.source[0] ?? 0;
