@@ -2,7 +2,14 @@
  * Cutting an IPv4 datagram into fragments on its way out (kernel: ip_fragment, ip_do_fragment): one that came in
  * fragments leaves in the same ones as long as that is possible, any other is cut to the MTU.
  */
-import { IPV4_DF, IPV4_FLAGS_OFFSET, IPV4_MF, IPV4_TOTAL_LENGTH, ipv4HeaderLength } from '../../packet/ipv4.js';
+import {
+  IPV4_DF,
+  IPV4_FLAGS_OFFSET,
+  IPV4_MF,
+  IPV4_TOTAL_LENGTH,
+  ipv4FragmentOffset,
+  ipv4HeaderLength,
+} from '../../packet/ipv4.js';
 import { blankUncopiedOptions } from '../ipoptions.js';
 import { capturedFrom, type FragmentLayout, writeHeaderChecksum } from './ipv4.js';
 import type { Piece } from './queue.js';
@@ -45,6 +52,9 @@ export function fragmentIpv4(
   const kept = layout === undefined ? undefined : keptCuts(layout.pieces, Math.min(linear, length), room);
   const df = kept === undefined && layout?.findsMtu === true ? IPV4_DF : 0;
   const cuts = kept ?? cutAnew(length, room);
+  // A fragment that is cut again keeps its place in the datagram.
+  const base = ipv4FragmentOffset(view, l3);
+  const moreBehind = view.getUint16(l3 + IPV4_FLAGS_OFFSET) & IPV4_MF;
   return cuts.map((cut, k) => {
     const l4 = l3 + headerLength;
     const captured =
@@ -55,10 +65,10 @@ export function fragmentIpv4(
     bytes.set(datagram.bytes.subarray(l3, l4));
     bytes.set(datagram.bytes.subarray(l4 + cut.offset, l4 + cut.offset + captured), headerLength);
     const header = new DataView(bytes.buffer);
-    const more = k + 1 < cuts.length ? IPV4_MF : 0;
+    const more = k + 1 < cuts.length ? IPV4_MF : moreBehind;
     header.setUint16(IPV4_TOTAL_LENGTH, headerLength + cut.end - cut.offset);
-    header.setUint16(IPV4_FLAGS_OFFSET, df | more | (cut.offset >> 3));
-    if (k > 0) blankUncopiedOptions(bytes, headerLength);
+    header.setUint16(IPV4_FLAGS_OFFSET, df | more | ((base + cut.offset) >> 3));
+    if (k > 0 && base === 0) blankUncopiedOptions(bytes, headerLength);
     writeHeaderChecksum(header, 0, headerLength);
     return { bytes, length: headerLength + cut.end - cut.offset };
   });
