@@ -10,6 +10,7 @@ import { PROTO_ICMP, PROTO_ICMPV6 } from '../packet/transport.js';
 import { sameAddress } from '../packet/tuple.js';
 import type { NatRange } from '../rules/extension.js';
 import type { BuiltinChain, TableName } from '../rules/types.js';
+import type { HostAnswers } from './answers/answers.js';
 import type { CompiledChain, CompiledTable, RuleCounterTable } from './compile.js';
 import type { Conntrack } from './conntrack/conntrack.js';
 import { CONFIRMED, DST_NAT, DYING, SRC_NAT, zoneWord } from './conntrack/flowtable.js';
@@ -37,6 +38,8 @@ export interface PathParts {
   readonly conntrack: Conntrack | undefined;
   readonly nat: NatSetup | undefined;
   readonly fragments: Fragments;
+  /** Makes the host's own answers to packets that it refuses; undefined: none are made. */
+  readonly answers?: HostAnswers | undefined;
 }
 
 /** Partial sum of taking 1 from the TTL: the byte lies in the low half of its little-endian word. */
@@ -73,7 +76,9 @@ export class PacketPath {
         packet.hasTemplate = true;
         packet.zone = zone === 'mark' ? zoneWord(0, directions) | ZONE_MARK : zoneWord(zone, directions);
       },
+      reject: (packet, how) => parts.answers?.reject(packet, how),
     });
+    parts.answers?.connect((answer) => this.originate(answer));
   }
 
   /** A packet that came in by an interface. `tracked`: its entry and info are set already, by the fast path. */
@@ -147,6 +152,7 @@ export class PacketPath {
     this.router.route(packet.source, packet.destination, ingress, routing, this.detailsOf(packet));
     if (routing.kind === 'drop') {
       this.why = routing.reason;
+      this.parts.answers?.notRouted(packet, routing.reason);
       return;
     }
     const options = this.options(packet, routing.kind === 'local');
@@ -178,11 +184,13 @@ export class PacketPath {
   ): void {
     if (packet.view.getUint8(packet.l3 + IPV4_TTL) <= 1) {
       this.why = 'ttl-expired';
+      this.parts.answers?.ttlExpired(packet);
       return;
     }
     const mtu = this.mtuFor(packet, egress);
     if (this.parts.fragments.isTooBig(packet, mtu)) {
       this.why = 'frag-needed';
+      this.parts.answers?.fragmentationNeeded(packet, mtu);
       return;
     }
     decrementTtl(packet.view, packet.l3);
@@ -226,20 +234,6 @@ export class PacketPath {
     packet.outInterface = route.type === 'local' ? loopback : route.iface;
     packet.nextHop = route.gateway ?? packet.destination;
     return true;
-  }
-
-  /** From OUTPUT on: out of an interface, or over loopback back to the host. */
-  private leave(packet: Packet): void {
-    const egress = packet.outInterface;
-    if (!this.hook(packet, 'POSTROUTING', false)) return;
-    if (this.parts.host.interfaces[egress]?.loopback !== true) {
-      this.sendOut(packet, egress, Number.POSITIVE_INFINITY, false);
-      return;
-    }
-    // The packet keeps its connection over loopback, so tracking and NAT pass it by (nf_conntrack_in: "seen before").
-    packet.inInterface = egress;
-    packet.outInterface = NO_INTERFACE;
-    if (this.hook(packet, 'PREROUTING', true) && this.hook(packet, 'INPUT', true)) this.verdict = VERDICT_LOCAL;
   }
 
   /** From OUTPUT on: out of an interface, or over loopback back to the host. */

@@ -16,6 +16,8 @@ export interface WalkActions {
   nat(packet: Packet, range: NatRange | undefined, rule: number): boolean;
   /** The packet is not to be tracked. */
   notrack(packet: Packet): void;
+  /** The packet is refused, its sender is to be told (`how`: the word of --reject-with); then it is dropped. */
+  reject?(packet: Packet, how: string): void;
   /** The packet is to be tracked in a zone. */
   zone(packet: Packet, zone: number | 'mark', directions: number): void;
 }
@@ -76,7 +78,11 @@ export class ChainWalker {
         this.decidedBy = rule.id;
         return WALK_ACCEPT;
       case 'drop':
+        this.decidedBy = rule.id;
+        return WALK_DROP;
       case 'reject':
+        // The answer has its own walks, so what this one leaves behind is noted after it.
+        this.actions.reject?.(packet, target.with);
         this.decidedBy = rule.id;
         return WALK_DROP;
       case 'return':

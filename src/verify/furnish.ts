@@ -46,7 +46,11 @@ export async function furnish(
     await runChecked('restoring ipsets', Namespaces.inside(gateway, ['ipset', 'restore']), host.ipset);
   }
   await runChecked('connecting the wires', Namespaces.inside(wires, ['nft', '-f', '-']), wiresNft(layout));
-  await runChecked('connecting the host', Namespaces.inside(gateway, ['nft', '-f', '-']), gatewayNft(layout));
+  await runChecked(
+    'connecting the host',
+    Namespaces.inside(gateway, ['nft', '-f', '-']),
+    gatewayNft(layout, options.answers),
+  );
   return unset.split('\n').filter((line) => line !== '');
 }
 

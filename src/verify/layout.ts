@@ -228,9 +228,9 @@ export function wiresNft(layout: Layout): string {
 
 /**
  * nftables of the gateway: markers are logged and sent back; packets that reached the host are logged after every
- * table of iptables; what the host itself says is dropped before connection tracking can see it.
+ * table of iptables; what the host itself says is dropped before connection tracking can see it, unless it is wanted.
  */
-export function gatewayNft(layout: Layout): string {
+export function gatewayNft(layout: Layout, answers = false): string {
   const log = `log group ${LOG_GROUP} queue-threshold ${LOG_BATCH} snaplen`;
   return `table netdev natreplay {
   chain marker {
@@ -241,7 +241,7 @@ export function gatewayNft(layout: Layout): string {
 }
 table inet natreplay {
   chain answers {
-    type filter hook output priority -400; policy drop;
+    type filter hook output priority -400; policy ${answers ? 'accept' : 'drop'};
   }
   chain delivered {
     type filter hook input priority 250; policy accept;

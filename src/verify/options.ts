@@ -12,6 +12,8 @@ export interface GatewayOptions {
   readonly backend: Backend;
   /** MTU of every interface instead of the host file's; 65535 for captures of offloading hosts. */
   readonly mtu?: number | undefined;
+  /** Let out what the host itself says about packets; default: it is kept quiet. */
+  readonly answers?: boolean | undefined;
   /** IPv6 on. Default: when there are IPv6 rules or the host file has a global IPv6 address. */
   readonly ipv6?: boolean | undefined;
 }
