@@ -4,14 +4,15 @@ import { masqueradeAddress } from '../../host/sourceaddress.js';
 import { type Family, type Host, type InterfaceIndex, NO_INTERFACE } from '../../host/types.js';
 import type { PacketContext } from '../context.js';
 import type { NatRange, TargetExtension } from '../extension.js';
-import { formatPortPart, natFlags, parsePortPart, requireMappableProtocol } from '../values/nat-range.js';
+import {
+  formatPortPart,
+  natFlags,
+  type PortNatOptions,
+  parsePortPart,
+  rangeOfOne,
+  requireMappableProtocol,
+} from '../values/nat-range.js';
 import { argument, find, flag, option } from './support.js';
-
-export interface PortNatOptions {
-  readonly ports: { readonly min: number; readonly max: number } | undefined;
-  readonly random: boolean;
-  readonly randomFully: boolean;
-}
 
 export const masquerade: TargetExtension<PortNatOptions> = {
   kind: 'target',
@@ -88,16 +89,7 @@ export function rangesByAddress(options: PortNatOptions): (address: Uint32Array 
     if (address === undefined) return undefined;
     const entry = known.find((candidate) => sameAddress(candidate.address, address));
     if (entry !== undefined) return entry.range;
-    const range: NatRange = {
-      minAddress: address,
-      maxAddress: address,
-      minPort: options.ports?.min,
-      maxPort: options.ports?.max,
-      basePort: undefined,
-      random: options.random,
-      randomFully: options.randomFully,
-      persistent: false,
-    };
+    const range = rangeOfOne(address, options);
     known.push({ address: Uint32Array.from(address), range });
     return range;
   };

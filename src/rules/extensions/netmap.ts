@@ -2,6 +2,7 @@
 import { formatAddress, maskLength, prefixMask } from '../../host/address.js';
 import type { NatRange, TargetExtension } from '../extension.js';
 import { applyMask, formatMask, type Network, parseNetwork } from '../values/addresses.js';
+import { rangeOfOne } from '../values/nat-range.js';
 import { argument, find, option, requireOne } from './support.js';
 
 export const netmap: TargetExtension<Network> = {
@@ -47,16 +48,7 @@ export const netmap: TargetExtension<Network> = {
         const atDestination = packet.hook === 'PREROUTING' || packet.hook === 'OUTPUT';
         const own = atDestination ? packet.destination : packet.source;
         const mapped = address.map((word, i) => word | ((own[i] ?? 0) & ~(mask[i] ?? 0)));
-        return {
-          minAddress: mapped,
-          maxAddress: mapped,
-          minPort: undefined,
-          maxPort: undefined,
-          basePort: undefined,
-          random: false,
-          randomFully: false,
-          persistent: false,
-        };
+        return rangeOfOne(mapped);
       },
     };
   },

@@ -2,8 +2,14 @@
 import { redirectAddress } from '../../host/sourceaddress.js';
 import { NO_INTERFACE } from '../../host/types.js';
 import type { TargetExtension } from '../extension.js';
-import { formatPortPart, natFlags, parsePortPart, requireMappableProtocol } from '../values/nat-range.js';
-import { type PortNatOptions, rangesByAddress } from './masquerade.js';
+import {
+  formatPortPart,
+  natFlags,
+  type PortNatOptions,
+  parsePortPart,
+  requireMappableProtocol,
+} from '../values/nat-range.js';
+import { rangesByAddress } from './masquerade.js';
 import { argument, find, flag, option } from './support.js';
 
 export const redirect: TargetExtension<PortNatOptions> = {

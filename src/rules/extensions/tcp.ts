@@ -3,18 +3,21 @@ import type { PacketContext } from '../context.js';
 import type { MatchExtension, ParseContext, ParsedOption, Token } from '../extension.js';
 import { didYouMean } from '../nearest.js';
 import { parseUnsigned } from '../values/numbers.js';
-import { formatPortRange, type PortRange, parsePortRange } from '../values/ports.js';
 import { type FieldTest, matchesFields, portTests } from './nftfields.js';
+import {
+  compilePorts,
+  listPorts,
+  type Negatable,
+  onlyDestinationPorts,
+  PORT_OPTIONS,
+  type PortOptions,
+  parseNegatable,
+  parsePorts,
+  printPorts,
+} from './portmatch.js';
 import { argument, bang, exclusive, flag, option } from './support.js';
 
-export interface Negatable<T> {
-  readonly negated: boolean;
-  readonly value: T;
-}
-
-export interface TcpOptions {
-  readonly sourcePorts: Negatable<PortRange> | undefined;
-  readonly destinationPorts: Negatable<PortRange> | undefined;
+export interface TcpOptions extends PortOptions {
   /** Bits of byte 13 of the header. */
   readonly flags: Negatable<{ readonly mask: number; readonly set: number }> | undefined;
   /** Kind of a TCP option that must be there. */
@@ -67,30 +70,6 @@ function parseOption(found: ParsedOption, context: ParseContext): number {
   return context.fail('RULES_BAD_NUMBER', `"${token.text}" is not a TCP option kind (1-255)`, token);
 }
 
-export function parseNegatable<T>(
-  found: ParsedOption | undefined,
-  read: (found: ParsedOption) => T,
-): Negatable<T> | undefined {
-  return found === undefined ? undefined : { negated: found.negated, value: read(found) };
-}
-
-function isAnyPort(ports: Negatable<PortRange>): boolean {
-  return ports.value.min === 0 && ports.value.max === 65535;
-}
-
-/** `--sport`/`--dport` as iptables-save prints them: a range of all ports is left out, negated or not. */
-export function printPorts(name: string, ports: Negatable<PortRange> | undefined): string {
-  if (ports === undefined || isAnyPort(ports)) return '';
-  return ` ${bang(ports.negated)}--${name} ${formatPortRange(ports.value)}`;
-}
-
-/** `spt:80`, `dpts:!80:90`: as listings word ports. */
-export function listPorts(name: string, ports: Negatable<PortRange> | undefined): string {
-  if (ports === undefined || (isAnyPort(ports) && !ports.negated)) return '';
-  const single = ports.value.min === ports.value.max;
-  return ` ${name}${single ? '' : 's'}:${ports.negated ? '!' : ''}${formatPortRange(ports.value)}`;
-}
-
 /** Option kinds are looked for as the kernel does, which takes a length byte of 0 for 1. */
 function hasTcpOption(packet: PacketContext, kind: number, length: number): boolean {
   const { bytes } = packet;
@@ -112,8 +91,7 @@ export const tcp: MatchExtension<TcpOptions> = {
   families: [4, 6],
   protocols: [6],
   options: [
-    option(true, '--sport', '--source-port'),
-    option(true, '--dport', '--destination-port'),
+    ...PORT_OPTIONS,
     { names: ['--tcp-flags'], args: 2, negatable: true },
     flag(true, '--syn'),
     option(true, '--tcp-option'),
@@ -127,22 +105,21 @@ export const tcp: MatchExtension<TcpOptions> = {
         set: parseFlags(argument(found, 1), context),
       })) ?? parseNegatable(get('--syn'), () => ({ mask: SYN_MASK, set: 0x02 }));
     return {
-      sourcePorts: parseNegatable(get('--sport'), (found) => parsePortRange(argument(found), context)),
-      destinationPorts: parseNegatable(get('--dport'), (found) => parsePortRange(argument(found), context)),
+      ...parsePorts(options, context),
       flags,
       option: parseNegatable(get('--tcp-option'), (found) => parseOption(found, context)),
     };
   },
-  print({ sourcePorts, destinationPorts, flags, option: kind }) {
-    let text = printPorts('sport', sourcePorts) + printPorts('dport', destinationPorts);
+  print({ flags, option: kind, ...ports }) {
+    let text = printPorts(ports);
     if (kind !== undefined) text += ` ${bang(kind.negated)}--tcp-option ${kind.value}`;
     if (flags !== undefined && (flags.value.mask !== 0 || flags.negated)) {
       text += ` ${bang(flags.negated)}--tcp-flags ${formatFlags(flags.value.mask)} ${formatFlags(flags.value.set)}`;
     }
     return text;
   },
-  list({ sourcePorts, destinationPorts, flags, option: kind }) {
-    let text = `tcp${listPorts('spt', sourcePorts)}${listPorts('dpt', destinationPorts)}`;
+  list({ flags, option: kind, ...ports }) {
+    let text = `tcp${listPorts(ports)}`;
     if (kind !== undefined) text += ` option=${kind.negated ? '!' : ''}${kind.value}`;
     if (flags !== undefined && (flags.value.mask !== 0 || flags.negated)) {
       const byte = (bits: number): string => `0x${bits.toString(16).toUpperCase().padStart(2, '0')}`;
@@ -150,14 +127,12 @@ export const tcp: MatchExtension<TcpOptions> = {
     }
     return text;
   },
-  destinationPorts: ({ destinationPorts }) =>
-    destinationPorts?.negated === false ? destinationPorts.value : undefined,
-  compile({ sourcePorts, destinationPorts, flags, option: kind }, { backend }) {
+  destinationPorts: onlyDestinationPorts,
+  compile({ flags, option: kind, ...ports }, { backend }) {
     // iptables-nft leaves only --tcp-option to the match of iptables-legacy.
     if (backend === 'nft' && kind === undefined)
-      return matchesFields([...portTests(sourcePorts, destinationPorts), ...flagTests(flags)]);
-    const [sourceMin, sourceMax, sourceNot] = portTest(sourcePorts);
-    const [destinationMin, destinationMax, destinationNot] = portTest(destinationPorts);
+      return matchesFields([...portTests(ports.sourcePorts, ports.destinationPorts), ...flagTests(flags)]);
+    const portsFit = compilePorts(ports);
     const mask = flags?.value.mask ?? 0;
     const set = flags?.value.set ?? 0;
     const flagsNot = flags?.negated ?? false;
@@ -174,10 +149,7 @@ export const tcp: MatchExtension<TcpOptions> = {
         packet.hotDrop();
         return false;
       }
-      const source = view.getUint16(l4);
-      if ((source >= sourceMin && source <= sourceMax) === sourceNot) return false;
-      const destination = view.getUint16(l4 + 2);
-      if ((destination >= destinationMin && destination <= destinationMax) === destinationNot) return false;
+      if (!portsFit(view, l4)) return false;
       if ((((packet.bytes[l4 + 13] as number) & mask) === set) === flagsNot) return false;
       if (wanted === 0) return true;
       const length = ((packet.bytes[l4 + 12] as number) >> 4) * 4;
@@ -194,9 +166,4 @@ function flagTests(flags: TcpOptions['flags']): FieldTest[] {
   if (flags === undefined) return [];
   const { negated, value } = flags;
   return [{ offset: 13, bytes: 1, holds: (byte) => ((byte & value.mask) === value.set) !== negated }];
-}
-
-/** Bounds of a port test and whether it is inverted; everything when there is none. */
-export function portTest(ports: Negatable<PortRange> | undefined): [min: number, max: number, negated: boolean] {
-  return ports === undefined ? [0, 65535, false] : [ports.value.min, ports.value.max, ports.negated];
 }

@@ -1,44 +1,32 @@
 /** `-m udp`: ports of UDP (kernel: net/netfilter/xt_tcpudp.c, udp_mt). */
-import type { MatchExtension, ParsedOption } from '../extension.js';
-import { type PortRange, parsePortRange } from '../values/ports.js';
+import type { MatchExtension } from '../extension.js';
 import { matchesFields, portTests } from './nftfields.js';
-import { argument, option } from './support.js';
-import { listPorts, type Negatable, parseNegatable, portTest, printPorts } from './tcp.js';
-
-export interface UdpOptions {
-  readonly sourcePorts: Negatable<PortRange> | undefined;
-  readonly destinationPorts: Negatable<PortRange> | undefined;
-}
+import {
+  compilePorts,
+  listPorts,
+  onlyDestinationPorts,
+  PORT_OPTIONS,
+  type PortOptions,
+  parsePorts,
+  printPorts,
+} from './portmatch.js';
 
 const HEADER = 8;
 
-export const udp: MatchExtension<UdpOptions> = {
+export const udp: MatchExtension<PortOptions> = {
   kind: 'match',
   name: 'udp',
   summary: 'UDP source and destination ports',
   families: [4, 6],
   protocols: [17],
-  options: [option(true, '--sport', '--source-port'), option(true, '--dport', '--destination-port')],
-  parse(options, context) {
-    const ports = (name: string): Negatable<PortRange> | undefined =>
-      parseNegatable(
-        options.find((found: ParsedOption) => found.name === name),
-        (found) => parsePortRange(argument(found), context),
-      );
-    return { sourcePorts: ports('--sport'), destinationPorts: ports('--dport') };
-  },
-  print({ sourcePorts, destinationPorts }) {
-    return printPorts('sport', sourcePorts) + printPorts('dport', destinationPorts);
-  },
-  list({ sourcePorts, destinationPorts }) {
-    return `udp${listPorts('spt', sourcePorts)}${listPorts('dpt', destinationPorts)}`;
-  },
-  destinationPorts: ({ destinationPorts }) =>
-    destinationPorts?.negated === false ? destinationPorts.value : undefined,
-  compile({ sourcePorts, destinationPorts }, { backend }) {
-    if (backend === 'nft') return matchesFields(portTests(sourcePorts, destinationPorts));
-    const [sourceMin, sourceMax, sourceNot] = portTest(sourcePorts);
-    const [destinationMin, destinationMax, destinationNot] = portTest(destinationPorts);
+  options: PORT_OPTIONS,
+  parse: parsePorts,
+  print: printPorts,
+  list: (ports) => `udp${listPorts(ports)}`,
+  destinationPorts: onlyDestinationPorts,
+  compile(ports, { backend }) {
+    if (backend === 'nft') return matchesFields(portTests(ports.sourcePorts, ports.destinationPorts));
+    const portsFit = compilePorts(ports);
     return (packet) => {
       if (packet.fragmentOffset !== 0) return false;
       const { l4, view } = packet;
@@ -46,10 +34,7 @@ export const udp: MatchExtension<UdpOptions> = {
         packet.hotDrop();
         return false;
       }
-      const source = view.getUint16(l4);
-      if ((source >= sourceMin && source <= sourceMax) === sourceNot) return false;
-      const destination = view.getUint16(l4 + 2);
-      return (destination >= destinationMin && destination <= destinationMax) !== destinationNot;
+      return portsFit(view, l4);
     };
   },
 };

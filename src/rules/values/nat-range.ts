@@ -54,6 +54,30 @@ function splitAddress(text: string, family: Family): { addresses: string; ports:
   return { addresses: text, ports: undefined };
 }
 
+/** What MASQUERADE and REDIRECT have beside the address that they find themselves. */
+export interface PortNatOptions {
+  readonly ports: { readonly min: number; readonly max: number } | undefined;
+  readonly random: boolean;
+  readonly randomFully: boolean;
+}
+
+/** A range of one address, with the ports asked for. The address is not copied. */
+export function rangeOfOne(
+  address: Uint32Array,
+  { ports, random, randomFully }: PortNatOptions = { ports: undefined, random: false, randomFully: false },
+): NatRange {
+  return {
+    minAddress: address,
+    maxAddress: address,
+    minPort: ports?.min,
+    maxPort: ports?.max,
+    basePort: undefined,
+    random,
+    randomFully,
+    persistent: false,
+  };
+}
+
 export function parseNatRange(options: readonly ParsedOption[], option: string, context: ParseContext): NatRange {
   const token = options.find((found) => found.name === option)?.args[0];
   if (token === undefined) return context.fail('RULES_MISSING_OPTION', `${option} is missing`, undefined);
