@@ -9,6 +9,7 @@ import {
   type Layout,
   offloadScript,
   routeBatch,
+  ruleBatch,
   wireNames,
   wiresBatch,
   wiresNft,
@@ -42,6 +43,9 @@ export async function furnish(
   if (ipv6 && host.route6 !== undefined) {
     await batch('giving the host its IPv6 routes', gateway, routeBatch(host.route6, layout), ['-6']);
   }
+  if (host.rule !== undefined) await batch('giving the host its policy rules', gateway, ruleBatch(host.rule));
+  if (ipv6 && host.rule6 !== undefined)
+    await batch('giving the host its IPv6 policy rules', gateway, ruleBatch(host.rule6), ['-6']);
   if (host.ipset !== undefined && host.ipset.trim() !== '') {
     await runChecked('restoring ipsets', Namespaces.inside(gateway, ['ipset', 'restore']), host.ipset);
   }

@@ -11,7 +11,7 @@
  * backlog is a queue, a marker can neither overtake the outputs of the packet before it nor be overtaken by the next.
  */
 import { NatreplayError } from '../errors.js';
-import type { AddressJson, HostFile, LinkJson, RouteJson } from '../host/hostschema.js';
+import type { AddressJson, HostFile, LinkJson, RouteJson, RuleJson } from '../host/hostschema.js';
 
 export const INJECT = 'nrin';
 export const SPLIT = 'nrsplit';
@@ -189,7 +189,7 @@ function routeLine(route: RouteJson): string {
   if (route.gateway !== undefined) words.push('via', word(route.gateway));
   if (route.via !== undefined) words.push('via', word(route.via.family ?? 'inet'), word(route.via.host));
   if (route.dev !== undefined) words.push('dev', route.dev);
-  if (route.table !== undefined) words.push('table', word(String(route.table)));
+  if (route.table !== undefined) words.push('table', tableNumber(route.table));
   if (route.protocol !== undefined) words.push('proto', word(String(route.protocol)));
   const { scope } = route;
   if (typeof scope === 'string') words.push('scope', word(scope));
@@ -205,6 +205,58 @@ function routeLine(route: RouteJson): string {
     if (hop.flags?.includes('onlink') === true) words.push('onlink');
   }
   return words.join(' ');
+}
+
+/**
+ * Input of `ip -batch -` that makes the gateway's policy rules those of the file. The first rule of all, for the local
+ * table, cannot be flushed, so it is there already.
+ */
+export function ruleBatch(rules: readonly RuleJson[]): string {
+  return `rule flush\n${rules
+    .filter((rule) => (rule.priority ?? 0) !== 0)
+    .map(ruleLine)
+    .join('\n')}\n`;
+}
+
+function ruleLine(rule: RuleJson): string {
+  const words = ['rule', 'add', 'priority', String(rule.priority ?? 0)];
+  const add = (key: string, value: string | number | undefined): void => {
+    if (value !== undefined) words.push(key, word(String(value)));
+  };
+  if ('not' in rule) words.splice(2, 0, 'not');
+  const prefix = (address: string | undefined, length: number | undefined): string | undefined =>
+    address === undefined || length === undefined ? address : `${address}/${length}`;
+  add('from', prefix(rule.src, rule.srclen) ?? 'all');
+  add('to', prefix(rule.dst, rule.dstlen));
+  add('iif', rule.iif);
+  add('oif', rule.oif);
+  if (rule.fwmark !== undefined)
+    add('fwmark', rule.fwmask === undefined ? rule.fwmark : `${rule.fwmark}/${rule.fwmask}`);
+  add('tos', rule.tos);
+  add('dscp', rule.dscp);
+  add('ipproto', rule.ipproto);
+  add('sport', span(rule.sport, rule.sport_start, rule.sport_end));
+  add('dport', span(rule.dport, rule.dport_start, rule.dport_end));
+  if (rule.uid_start !== undefined) add('uidrange', `${rule.uid_start}-${rule.uid_end ?? rule.uid_start}`);
+  if (rule.goto !== undefined) add('goto', rule.goto);
+  else if (rule.action !== undefined && rule.action !== 'to_tbl') words.push(word(rule.action));
+  else add('table', rule.table === undefined ? undefined : tableNumber(rule.table));
+  add('suppress_prefixlength', rule.suppress_prefixlen);
+  return words.join(' ');
+}
+
+function span(one: number | undefined, start: number | undefined, end: number | undefined): string | undefined {
+  if (one !== undefined) return String(one);
+  return start === undefined ? undefined : `${start}-${end ?? start}`;
+}
+
+/** Names of tables are the host's own (rt_tables): here a number stands for each, the same for routes and rules. */
+function tableNumber(table: string | number): string {
+  const name = String(table);
+  if (/^[0-9]+$/.test(name) || ['local', 'main', 'default'].includes(name)) return name;
+  let hash = 0;
+  for (const character of name) hash = (Math.imul(hash, 31) + (character.codePointAt(0) ?? 0)) & 0x3fffffff;
+  return String(0x40000000 + hash);
 }
 
 /** A word of the host file that goes into a batch: one word it must stay. */
