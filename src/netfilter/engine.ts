@@ -61,6 +61,7 @@ import {
   INGRESS_UNKNOWN,
   NAT_DESTINATION,
   NAT_SOURCE,
+  EGRESS_REPLACED,
   Reasons,
   type ResultColumns,
   VERDICT_DROP,
@@ -286,8 +287,8 @@ export class Engine {
     results.state[i] = packet.info;
     this.noteTranslation(results, i);
     if (path.why !== '') this.note(results, i, path.why);
-    if (path.cuts !== undefined) this.replace(slab, columns, i, path.egress, path.cuts);
-    else if (fragments.layout !== undefined && path.verdict === VERDICT_LOCAL) this.deliver(slab, columns, i);
+    if (path.cuts !== undefined) this.replace(slab, columns, results, i, path.egress, path.cuts);
+    else if (fragments.layout !== undefined && path.verdict === VERDICT_LOCAL) this.deliver(slab, columns, results, i);
     this.rememberPath(columns, i, ingress);
     path.finish(packet);
   }
@@ -331,9 +332,9 @@ export class Engine {
   }
 
   /** The host gets a datagram in one piece. */
-  private deliver(slab: Slab, columns: PacketColumns, i: number): void {
+  private deliver(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number): void {
     const { bytes, l3, end, totalLength } = this.packet;
-    this.replace(slab, columns, i, -1, [{ bytes: bytes.subarray(l3, end), length: totalLength }]);
+    this.replace(slab, columns, results, i, -1, [{ bytes: bytes.subarray(l3, end), length: totalLength }]);
   }
 
   private noteTranslation(results: ResultColumns, i: number): void {
@@ -351,10 +352,12 @@ export class Engine {
     const route = this.routes.route(this.packet.source);
     if (route === undefined) return INGRESS_UNKNOWN;
     return route.type === 'local' ? INGRESS_LOCAL : route.iface;
+    results: ResultColumns,
   }
 
   /** Lets later packets of the same direction take the fast path, if nothing on their way depends on the packet. */
   private rememberPath(columns: PacketColumns, i: number, ingress: number): void {
+    results.egress[i] = EGRESS_REPLACED;
     const { packet, path, table } = this;
     if (this.fastPath === undefined || packet.entry < 0 || ingress < 0 || columns.kind[i] !== KIND_IPV4_PORTS) return;
     if (packet.info !== CT_NEW && packet.info !== CT_ESTABLISHED) return;

@@ -21,6 +21,9 @@ export const VERDICT_IGNORED = 6;
 export const INGRESS_LOCAL = -2;
 export const INGRESS_UNKNOWN = -1;
 
+/** Egress of a packet that leaves, or is delivered, in another shape than its record: see the engine's `extras`. */
+export const EGRESS_REPLACED = -2;
+
 /** Bits of the `nat` column. */
 export const NAT_SOURCE = 1;
 export const NAT_DESTINATION = 2;
@@ -32,7 +35,7 @@ export class ResultColumns {
   readonly verdict: Uint8Array;
   /** In: ingress as far as the capture states it (INGRESS_UNKNOWN if not). Out: what the packet was taken to have. */
   readonly ingress: Int32Array;
-  /** Egress interface of forwarded packets, else -1. */
+  /** Egress interface of forwarded packets, or EGRESS_REPLACED, else -1. */
   readonly egress: Int32Array;
   /** Index into `Reasons`. */
   readonly why: Int32Array;

@@ -1,8 +1,9 @@
 /** Which of a slab's records go out, and by which interface of the output. */
 import type { Slab } from '../capture/slab.js';
-import { type CaptureInterface, NOT_WRITTEN, type OutputInterface } from '../capture/types.js';
+import { type CaptureInterface, type ExtraRecord, NOT_WRITTEN, type OutputInterface } from '../capture/types.js';
 import type { Host } from '../host/types.js';
 import {
+  EGRESS_REPLACED,
   type ResultColumns,
   VERDICT_FORWARD,
   VERDICT_IGNORED,
@@ -20,6 +21,11 @@ export interface OutputPolicy {
   readonly writeLocal: boolean;
   /** One file per interface, so records are counted for each. */
   readonly split: boolean;
+}
+
+/** A record that is not among the slab's, with its number in the file it goes to. */
+export interface PlacedExtra extends ExtraRecord {
+  readonly position: number;
 }
 
 export class OutputStage {
@@ -60,17 +66,56 @@ export class OutputStage {
     }
   }
 
+  /**
+   * As `run`, for records among which others are to be inserted: the engine's `extras` of these records, each behind
+   * the one that caused it. Returns them as the writer takes them.
+   */
+  runWith(
+    extras: readonly ExtraRecord[],
+    slab: Slab,
+    results: ResultColumns,
+    output: Int32Array,
+    position: Int32Array,
+    start: number,
+    end: number,
+  ): PlacedExtra[] {
+    let done = start;
+    const placed = extras.map((extra): PlacedExtra => {
+      const { after } = extra;
+      if (after >= done) this.run(slab, results, output, position, done, after + 1);
+      done = Math.max(done, after + 1);
+      const to = extra.output >= 0 ? extra.output : this.ofHost(slab, results.ingress[after] as number, after);
+      return { ...extra, output: to, position: to === NOT_WRITTEN ? -1 : this.place(to) };
+    });
+    this.run(slab, results, output, position, done, end);
+    return placed;
+  }
+
+  private place(to: number): number {
+    const file = this.policy.split ? to : 0;
+    const count = this.counts[file] ?? 0;
+    this.counts[file] = count + 1;
+    return count;
+  }
+
+  /** Where packets delivered to the host are written. */
+  private ofHost(slab: Slab, ingress: number, i: number): number {
+    return this.policy.writeLocal ? this.own(slab, ingress, i) : NOT_WRITTEN;
+  }
+
   name(output: number): string | null {
     return this.interfaces[output]?.name ?? null;
   }
 
   private destination(slab: Slab, results: ResultColumns, i: number): number {
     const ingress = results.ingress[i] as number;
+    const egress = results.egress[i] as number;
+    if (egress === EGRESS_REPLACED) return NOT_WRITTEN;
     switch (results.verdict[i]) {
       case VERDICT_FORWARD:
-        return (results.egress[i] as number) >= 0 ? (results.egress[i] as number) : this.own(slab, ingress, i);
+        return egress >= 0 ? egress : this.own(slab, ingress, i);
       case VERDICT_LOCAL:
-        return this.policy.writeLocal ? this.own(slab, ingress, i) : NOT_WRITTEN;
+        return this.ofHost(slab, ingress, i);
       case VERDICT_IGNORED:
         return this.policy.copyIgnored ? this.own(slab, ingress, i) : NOT_WRITTEN;
       case VERDICT_OUTGOING:

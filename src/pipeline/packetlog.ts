@@ -6,6 +6,7 @@ import { readPorts } from '../netfilter/conntrack/tuples.js';
 import type { Engine } from '../netfilter/engine.js';
 import { CT_ESTABLISHED, CT_NEW, CT_NONE, CT_RELATED, CT_UNTRACKED } from '../netfilter/packet.js';
 import {
+  EGRESS_REPLACED,
   INGRESS_LOCAL,
   NAT_DESTINATION,
   NAT_SOURCE,
@@ -18,14 +19,14 @@ import {
   VERDICT_OUTGOING,
 } from '../netfilter/results.js';
 import { KIND_IPV4, KIND_IPV4_PORTS, KIND_IPV6, type PacketColumns } from '../packet/columns.js';
-import { ipv4Destination, ipv4FragmentOffset, ipv4Source } from '../packet/ipv4.js';
+import { IPV4_PROTOCOL, ipv4Destination, ipv4FragmentOffset, ipv4HeaderLength, ipv4Source } from '../packet/ipv4.js';
 import { IPV6_DESTINATION, IPV6_HEADER, IPV6_SOURCE, skipExtensionHeaders, type UpperLayer } from '../packet/ipv6.js';
 import { Tuple } from '../packet/tuple.js';
 import { timestampText } from '../report/packetlog.js';
 import { tupleText } from '../report/tupletext.js';
 import type { PacketLogEntry, Verdict } from '../report/types.js';
 import { LOCAL_NAME } from './ingress.js';
-import type { OutputStage } from './outputs.js';
+import type { OutputStage, PlacedExtra } from './outputs.js';
 
 export const VERDICT_NAMES: readonly Verdict[] = (() => {
   const names: Verdict[] = [];
@@ -51,6 +52,8 @@ const NANOSECONDS = 9;
 /** Top bit of if_tsresol: the resolution is a power of two. */
 const BINARY_RESOLUTION = 0x80;
 
+const NO_EXTRAS: readonly PlacedExtra[] = [];
+
 const tuple = new Tuple();
 const upper: UpperLayer = { protocol: 0, offset: 0, fragmentOffset: 0, isFragment: false };
 
@@ -61,14 +64,27 @@ export function describePacket(slab: Slab, columns: PacketColumns, i: number): s
   const end = columns.end[i] as number;
   if (kind === KIND_IPV6) return describeIpv6(slab.view, ip, end);
   if (kind !== KIND_IPV4 && kind !== KIND_IPV4_PORTS) return undefined;
+  return describeIpv4(slab.view, ip, end);
+}
+
+function describeIpv4(view: DataView, ip: number, end: number): string {
   tuple.family = 4;
-  tuple.protocol = columns.protocol[i] as number;
+  tuple.protocol = view.getUint8(ip + IPV4_PROTOCOL);
   tuple.source.fill(0);
   tuple.destination.fill(0);
-  tuple.source[0] = ipv4Source(slab.view, ip);
-  tuple.destination[0] = ipv4Destination(slab.view, ip);
-  const whole = ipv4FragmentOffset(slab.view, ip) === 0 && readPorts(tuple, slab.view, columns.l4[i] as number, end);
+  tuple.source[0] = ipv4Source(view, ip);
+  tuple.destination[0] = ipv4Destination(view, ip);
+  const l4 = ip + ipv4HeaderLength(view, ip);
+  const whole = ipv4FragmentOffset(view, ip) === 0 && readPorts(tuple, view, l4, end);
   return tupleText(tuple, whole);
+}
+
+/** What left, or was delivered, instead of record i: the first of its fragments names the ports. */
+function describeExtra({ frame }: PlacedExtra, slab: Slab, columns: PacketColumns, i: number): string | undefined {
+  const ip = (columns.l3[i] as number) - (slab.records.frame[i] as number);
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  if (columns.kind[i] === KIND_IPV6) return describeIpv6(view, ip, frame.length);
+  return describeIpv4(view, ip, frame.length);
 }
 
 function describeIpv6(view: DataView, ip: number, end: number): string | undefined {
@@ -107,11 +123,11 @@ export class PacketLogStage {
     output: Int32Array,
     position: Int32Array,
     i: number,
+    extras: readonly PlacedExtra[] = NO_EXTRAS,
   ): PacketLogEntry {
     const { records } = slab;
     const verdict = VERDICT_NAMES[results.verdict[i] as number] ?? 'ignored';
     const passes = verdict === 'forward' || verdict === 'local';
-    const to = output[i] as number;
     const why = results.why[i] as number;
     return {
       i: this.next++,
@@ -122,10 +138,18 @@ export class PacketLogStage {
       state: STATE_NAMES.get(results.state[i] as number),
       nat: natText(results.nat[i] as number),
       rule: this.ruleText(results, i),
-      out: to === NOT_WRITTEN ? undefined : [{ iface: this.outputs.name(to), record: position[i] as number }],
+      out: this.out(output[i] as number, position[i] as number, extras),
       before: this.before[i],
-      after: passes ? describePacket(slab, columns, i) : undefined,
+      after: passes ? after(slab, columns, results, i, extras) : undefined,
     };
+  }
+
+  private out(to: number, record: number, extras: readonly PlacedExtra[]): PacketLogEntry['out'] {
+    const own = to === NOT_WRITTEN ? [] : [{ iface: this.outputs.name(to), record }];
+    const others = extras
+      .filter((extra) => extra.output !== NOT_WRITTEN)
+      .map((extra) => ({ iface: this.outputs.name(extra.output), record: extra.position }));
+    return own.length + others.length === 0 ? undefined : [...own, ...others];
   }
 
   private digits(slab: Slab, i: number): number {
@@ -152,6 +176,17 @@ export class PacketLogStage {
     const text = rules.filter((rule) => rule !== '').join('+');
     return text === '' ? undefined : text;
   }
+}
+
+function after(
+  slab: Slab,
+  columns: PacketColumns,
+  results: ResultColumns,
+  i: number,
+  [first]: readonly PlacedExtra[],
+): string | undefined {
+  if (results.egress[i] !== EGRESS_REPLACED || first === undefined) return describePacket(slab, columns, i);
+  return describeExtra(first, slab, columns, i);
 }
 
 function natText(nat: number): string | undefined {

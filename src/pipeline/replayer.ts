@@ -5,7 +5,7 @@ import { NatreplayError } from '../errors.js';
 import type { Host } from '../host/types.js';
 import { Engine } from '../netfilter/engine.js';
 import type { PortChooser } from '../netfilter/nat/portchoice.js';
-import { ResultColumns } from '../netfilter/results.js';
+import { EGRESS_REPLACED, ResultColumns } from '../netfilter/results.js';
 import { PacketColumns } from '../packet/columns.js';
 import { LINKTYPE_ETHERNET } from '../packet/link.js';
 import { type ChecksumMode, parseSlab } from '../packet/parse.js';
@@ -48,6 +48,8 @@ export interface ReplayerResult extends Omit<PacketLogEntry, 'i' | 'ts' | 'out'>
   readonly egress: string | undefined;
   /** The frame as it leaves, or as the host gets it; undefined when it is dropped. */
   readonly frame: Uint8Array | undefined;
+  /** All frames it leaves in: several where it is a datagram in fragments. A fragment that waits has none. */
+  readonly frames: readonly Uint8Array[];
 }
 
 /** Frames larger than the slab make it grow. */
@@ -76,8 +78,8 @@ export class Replayer {
   private nanoseconds = 0;
 
   constructor(private readonly options: ReplayerOptions) {
-    const { host, rules, seed = 1, portChooser } = options;
-    this.engine = new Engine(host, rules, { seed, portChooser });
+    const { host, rules, seed = 1, portChooser, checksums } = options;
+    this.engine = new Engine(host, rules, { seed, portChooser, checksums });
     this.ingress = new IngressStage(host, this.interfaces, true);
     const policy = { copyIgnored: true, copyOutgoing: false, writeLocal: true, split: false };
     this.outputs = new OutputStage(host, this.interfaces, policy);
@@ -92,14 +94,20 @@ export class Replayer {
     this.ingress.run(slab, columns, results);
     this.log.remember(slab, columns, 0, 1);
     this.engine.track(slab, columns, results);
-    this.outputs.run(slab, results, output, position);
+    const extras = this.outputs.runWith(this.engine.extras.splice(0), slab, results, output, position, 0, 1);
     cutPadding(slab, columns, results);
-    const { i: _i, ts: _ts, out: _out, ...words } = this.log.entry(slab, columns, results, output, position, 0);
+    const entry = this.log.entry(slab, columns, results, output, position, 0, extras);
+    const { i: _i, ts: _ts, out: _out, ...words } = entry;
     const passes = words.verdict === 'forward' || words.verdict === 'local' || words.verdict === 'ignored';
+    const own = passes ? [slab.bytes.slice(0, slab.records.capturedLength[0])] : [];
+    const replaced = results.egress[0] === EGRESS_REPLACED;
+    const frames = replaced ? extras.map(({ frame }) => frame) : own;
+    const egress = replaced ? extras[0]?.output : output[0];
     return {
       ...words,
-      egress: words.verdict === 'forward' ? (this.outputs.name(output[0] ?? -1) ?? undefined) : undefined,
-      frame: passes ? slab.bytes.slice(0, slab.records.capturedLength[0]) : undefined,
+      egress: words.verdict === 'forward' ? (this.outputs.name(egress ?? -1) ?? undefined) : undefined,
+      frame: frames[0],
+      frames,
     };
   }
 

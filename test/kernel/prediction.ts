@@ -9,15 +9,22 @@ import { makeHost } from '../../src/host/machine.js';
 import type { Host } from '../../src/host/types.js';
 import { Engine, type EngineOptions } from '../../src/netfilter/engine.js';
 import type { PortChoice } from '../../src/netfilter/nat/portchoice.js';
-import { ResultColumns, VERDICT_FORWARD, VERDICT_LOCAL } from '../../src/netfilter/results.js';
+import { ResultColumns, VERDICT_DROP, VERDICT_FORWARD, VERDICT_LOCAL } from '../../src/netfilter/results.js';
 import { PacketColumns } from '../../src/packet/columns.js';
 import { parseSlab } from '../../src/packet/parse.js';
 import { connectionEntries } from '../../src/pipeline/connections.js';
 import { conntrackText } from '../../src/report/conntrack.js';
 import { parseRules } from '../../src/rules/index.js';
 import { printRules } from '../../src/rules/print.js';
-import { type AttributedFrame, compareOutputs, ipPacket, type Mismatch } from '../../src/verify/compare.js';
+import {
+  type Allowance,
+  type AttributedFrame,
+  compareOutputs,
+  ipPacket,
+  type Mismatch,
+} from '../../src/verify/compare.js';
 import { TO_HOST } from './language.js';
+import { upperLayer } from './oddities6.js';
 import type { SentPacket, TrafficRun } from './traffic.js';
 
 /** First port of the range a random choice is made from; undefined: the class of the own port (B2). */
@@ -29,6 +36,8 @@ interface Judged {
   /** More than one where a datagram leaves in fragments. */
   readonly frames: readonly Uint8Array[];
   readonly why: string;
+  /** What the host itself says about a packet that it drops, with `hostPackets`. */
+  readonly answers: readonly { readonly iface: string; readonly frame: Uint8Array }[];
 }
 
 export class Prediction {
@@ -71,9 +80,12 @@ export class Prediction {
     this.#results.ingress[0] = this.host.interfaceByName(packet.iface)?.index ?? -1;
     this.engine.track(this.#slab, this.#columns, this.#results);
     const extras = this.engine.extras.splice(0);
+    const name = (index: number): string => this.host.interfaces[index]?.name ?? '';
+    const dropped = this.#results.verdict[0] === VERDICT_DROP;
     return {
       verdict: this.#results.verdict[0] ?? 0,
-      iface: this.host.interfaces[this.#results.egress[0] ?? -1]?.name ?? '',
+      answers: dropped ? extras.map(({ output, frame }) => ({ iface: name(output), frame })) : [],
+      iface: this.host.interfaces[extras[0]?.output ?? this.#results.egress[0] ?? -1]?.name ?? '',
       frames: extras.length > 0 ? extras.map(({ frame }) => frame) : [Uint8Array.from(bytes.subarray(0, length))],
       why: this.engine.reasons.words[this.#results.why[0] ?? 0] ?? '',
     };
@@ -101,11 +113,12 @@ export function comparePrediction(run: TrafficRun, prediction: Prediction, _rang
     const output = kernel[at]?.input === input ? kernel[at] : undefined;
     const judged = prediction.judge(packet, drawnPorts(output));
     why.push(judged.why);
+    predicted.push(...judged.answers.map((answer) => ({ input, ...answer })));
     if (judged.verdict !== VERDICT_FORWARD && judged.verdict !== VERDICT_LOCAL) return;
     const iface = judged.verdict === VERDICT_LOCAL ? TO_HOST : judged.iface;
     predicted.push(...judged.frames.map((frame) => ({ input, iface, frame })));
   });
-  const { agreed, mismatches } = compareOutputs(kernel, predicted);
+  const { agreed, mismatches } = compareOutputs(kernel, predicted, drawsIpId);
   return {
     agreed,
     mismatches: mismatches.map((m) => ({ ...m, why: why[m.input] ?? '' })),
@@ -114,6 +127,12 @@ export function comparePrediction(run: TrafficRun, prediction: Prediction, _rang
 }
 
 const ETHERNET_IPV4 = Buffer.from('0200000000010200000000020800', 'hex');
+
+/** The kernel draws the IPv4 id of an ICMP error that the host itself sends (and with it goes the header checksum). */
+const drawsIpId: Allowance = (_input, kernel, _predicted, fields) =>
+  kernel[9] === 1 &&
+  kernel[1] === (((kernel[1] ?? 0) & 0x1e) | 0xc0) &&
+  fields.every(({ field }) => field === 'ip.id' || field === 'ip.checksum');
 
 /** The ports (or ICMP id) with which the kernel let a packet go: what a random choice has to come to. */
 interface Drawn {
@@ -124,9 +143,7 @@ interface Drawn {
 function drawnPorts(received: AttributedFrame | undefined): Drawn | undefined {
   if (received === undefined) return undefined;
   const packet = ipPacket(received.frame);
-  const version6 = (packet[0] ?? 0) >> 4 === 6;
-  const protocol = packet[version6 ? 6 : 9] ?? 0;
-  const l4 = version6 ? 40 : ((packet[0] ?? 0) & 15) * 4;
+  const { protocol = 0, offset: l4 = 0 } = upperLayer(packet) ?? {};
   const word = (at: number): number => (packet[l4 + at] ?? 0) * 256 + (packet[l4 + at + 1] ?? 0);
   if (protocol === 1 || protocol === 58) return { src: word(4), dst: word(4) };
   return { src: word(0), dst: word(2) };
@@ -135,7 +152,15 @@ function drawnPorts(received: AttributedFrame | undefined): Drawn | undefined {
 /** What natreplay writes for `--counters`. */
 export function countersText({ engine }: Prediction): string {
   engine.flushCounters();
-  const { counters, ruleset } = engine;
+  return savedText(engine);
+}
+
+/** What natreplay writes for `--counters6`. */
+export function counters6Text({ engine }: Prediction): string {
+  return engine.ipv6 === undefined ? '' : savedText(engine.ipv6);
+}
+
+function savedText({ counters, ruleset }: Pick<Engine, 'counters' | 'ruleset'>): string {
   if (ruleset === undefined) return '';
   return printRules(ruleset, {
     counters: true,
