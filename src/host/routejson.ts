@@ -62,7 +62,7 @@ function complete(
 }
 
 export function forwards6(sysctl: ReadonlyMap<string, string>): boolean {
-  return sysctl.get('net.ipv6.conf.all.forwarding') === '1';
+  return sysctl.get('net.ipv6.conf.all.forwarding') !== '0';
 }
 
 function describeRoute(route: RouteJson, family: Family, assumptions: string[]): RouteDescription[] {

@@ -11,6 +11,8 @@ interface Candidate {
   readonly iface: InterfaceIndex;
 }
 
+/** Of the unspecified address: below every other (__IPV6_ADDR_SCOPE_INVALID). */
+const NONE = -1;
 const GLOBAL = 14;
 const SITE = 5;
 const LINK = 2;
@@ -59,7 +61,9 @@ function scopeOf(words: Uint32Array): number {
   if (isMulticast(words)) return first & 15;
   if ((first & 0xffc0) === 0xfe80) return LINK;
   if ((first & 0xffc0) === 0xfec0) return SITE;
-  return words[0] === 0 && words[1] === 0 && words[2] === 0 && words[3] === 1 ? LINK : GLOBAL;
+  if (words[0] !== 0 || words[1] !== 0 || words[2] !== 0) return GLOBAL;
+  if (words[3] === 0) return NONE;
+  return words[3] === 1 ? LINK : GLOBAL;
 }
 
 function commonBits(a: Uint32Array, b: Uint32Array): number {

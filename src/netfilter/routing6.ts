@@ -16,15 +16,12 @@ const isLinkLocal = (a: Uint32Array): boolean => word(a, 0) >>> 22 === 0xfe80 >>
 const beginsWithZeros = (a: Uint32Array): boolean => word(a, 0) === 0 && word(a, 1) === 0;
 const isLoopback = (a: Uint32Array): boolean => beginsWithZeros(a) && word(a, 2) === 0 && word(a, 3) === 1;
 const isUnspecified = (a: Uint32Array): boolean => beginsWithZeros(a) && word(a, 2) === 0 && word(a, 3) === 0;
-/** `::ffff:a.b.c.d` */
-const isMapped = (a: Uint32Array): boolean => beginsWithZeros(a) && word(a, 2) === 0xffff;
 
 /** Upper words of the solicited-node groups `ff02::1:ffXX:XXXX` (RFC 4291 section 2.7.1). */
 const SOLICITED_NODE = [0xff020000, 0, 1] as const;
 /** Scopes of multicast addresses (RFC 4291 section 2.7). */
 const INTERFACE_LOCAL = 1;
 const LINK_LOCAL = 2;
-const SITE_LOCAL = 5;
 const ALL_NODES = 1;
 const ALL_ROUTERS = 2;
 
@@ -74,7 +71,7 @@ export class InputRouter6 {
       if (isMulticast(destination) && multicastScope(destination) === INTERFACE_LOCAL) return 'martian-destination';
     }
     if (isMulticast(destination) && multicastScope(destination) === 0) return 'martian-destination';
-    return isMulticast(source) || isMapped(source) ? 'martian-source' : undefined;
+    return isMulticast(source) ? 'martian-source' : undefined;
   }
 
   /** Where the packet goes that came in by `ingress`. */
@@ -150,6 +147,10 @@ export class InputRouter6 {
     return route;
   }
 
+  /**
+   * Groups that a host joins by itself. Not all-routers of the site, which only interfaces are in that were there when
+   * forwarding was switched on.
+   */
   private isMember(group: Uint32Array, ingress: InterfaceIndex): boolean {
     const iface = this.host.interfaces[ingress];
     if (iface === undefined) return false;
@@ -161,7 +162,7 @@ export class InputRouter6 {
     const scope = multicastScope(group);
     if (last === ALL_NODES) return scope === INTERFACE_LOCAL || scope === LINK_LOCAL;
     if (last !== ALL_ROUTERS || !this.forwarding || iface.loopback) return false;
-    return scope === INTERFACE_LOCAL || scope === LINK_LOCAL || scope === SITE_LOCAL;
+    return scope === LINK_LOCAL;
   }
 
   private isDisabled(iface: string): boolean {

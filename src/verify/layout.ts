@@ -135,10 +135,16 @@ export function addressBatch(layout: Layout, ipv6: boolean): string {
   }
   for (const i of layout.interfaces) {
     lines.push(`link set dev ${i.name} addrgenmode none`, `link set dev ${i.name} arp off`);
-    for (const entry of i.addresses) lines.push(...addressLine(entry, i.name, ipv6));
+    for (const entry of inOrderOfAdding(i.addresses)) lines.push(...addressLine(entry, i.name, ipv6));
     if (i.up) lines.push(`link set dev ${i.name} up`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Of IPv6 addresses of one scope the one added last is listed, and used, first (ipv6_link_dev_addr). */
+function inOrderOfAdding(addresses: readonly AddressJson[]): AddressJson[] {
+  const isIpv6 = ({ family }: AddressJson): boolean => family === 'inet6';
+  return [...addresses.filter((entry) => !isIpv6(entry)), ...addresses.filter(isIpv6).reverse()];
 }
 
 function addressLine(entry: AddressJson, name: string, ipv6: boolean): string[] {
@@ -296,7 +302,7 @@ table inet natreplay {
     type filter hook output priority -400; policy ${answers ? 'accept' : 'drop'};
   }
   chain delivered {
-    type filter hook input priority 250; policy accept;
+    type filter hook input priority 2147483647; policy accept;
     ${log} 65535
   }
 }
