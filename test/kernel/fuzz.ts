@@ -1,11 +1,12 @@
 /**
  * Random traffic through kernel and engine for as many seeds as one likes; exit status 1 when anything differs:
  *
- *   npx tsx test/kernel/fuzz.ts --seeds 20 --packets 1000 [--first 1] [--scenario NAME] [--backend nft] [--odd 0.1] [--errors 0.1] [--without GRE]
+ *   npx tsx test/kernel/fuzz.ts --seeds 20 --packets 1000 [--first 1] [--ipv6] [--scenario NAME] [--backend nft] [--odd 0.1] [--errors 0.1] [--without GRE]
  */
 import { parseArgs } from 'node:util';
 import { runScenario } from './mismatches.js';
 import { SCENARIOS } from './scenarios.js';
+import { SCENARIOS6 } from './scenarios6.js';
 import { ALL_ODDITIES } from './traffic.js';
 
 const { values } = parseArgs({
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     first: { type: 'string', default: '1' },
     packets: { type: 'string', default: '1000' },
     scenario: { type: 'string', default: '' },
+    ipv6: { type: 'boolean', default: false },
     backend: { type: 'string', default: 'legacy' },
     odd: { type: 'string', default: '0.05' },
     errors: { type: 'string', default: '0.04' },
@@ -25,7 +27,7 @@ const oddities = ALL_ODDITIES.filter((oddity) => !values.without.includes(oddity
 const change = { odd: Number(values.odd), errors: Number(values.errors), oddities };
 let packets = 0;
 let failed = 0;
-for (const scenario of SCENARIOS.filter((s) => s.name.includes(values.scenario))) {
+for (const scenario of (values.ipv6 ? SCENARIOS6 : SCENARIOS).filter((s) => s.name.includes(values.scenario))) {
   for (let seed = first; seed < first + Number(values.seeds); seed++) {
     const backend = values.backend === 'nft' ? 'nft' : 'legacy';
     const { agreed, differing } = await runScenario(scenario, backend, seed, Number(values.packets), change);

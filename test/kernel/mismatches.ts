@@ -1,9 +1,11 @@
 /** One run of a scenario through kernel and engine, and what differs, in words. */
+import { parseRules } from '../../src/rules/index.js';
+import type { Ruleset } from '../../src/rules/types.js';
 import { describeMismatch, ipPacket } from '../../src/verify/compare.js';
 import { type Backend, Gateway } from '../../src/verify/gateway.js';
 import { compareConntrack, compareCounters } from '../../src/verify/listings.js';
 import { say } from './packets.js';
-import { comparePrediction, connectionsText, countersText, Prediction } from './prediction.js';
+import { comparePrediction, connectionsText, counters6Text, countersText, Prediction } from './prediction.js';
 import type { Scenario } from './scenarios.js';
 import { runTraffic, type TrafficPlan, type TrafficRun } from './traffic.js';
 
@@ -21,14 +23,18 @@ export async function runScenario(
   count: number,
   change: Partial<TrafficPlan> = {},
 ): Promise<ScenarioRun> {
-  const { host, rules, traffic, firstPort } = scenario;
-  const gateway = await Gateway.open({ host, rules, backend });
+  const { host, rules, rules6, traffic, firstPort } = scenario;
+  const gateway = await Gateway.open({ host, rules, rules6, backend });
   try {
     const run = await runTraffic(gateway, { ...traffic, ...change }, seed, count);
-    const prediction = new Prediction(host, rules);
+    const prediction = new Prediction(host, rules, {
+      backend,
+      rules6: rules6 === undefined ? undefined : parsed6(rules6),
+    });
     const { agreed, mismatches, reasons } = comparePrediction(run, prediction, firstPort);
     const listings = [
       ...compareCounters(await gateway.counters(), countersText(prediction)),
+      ...(rules6 === undefined ? [] : compareCounters(await gateway.counters6(), counters6Text(prediction))),
       ...compareConntrack(steady(await gateway.conntrack(), run), steady(connectionsText(prediction), run)),
     ];
     const differing = [
@@ -39,6 +45,10 @@ export async function runScenario(
   } finally {
     await gateway.close();
   }
+}
+
+function parsed6(rules6: string): Ruleset {
+  return parseRules(rules6, { file: 'rules6', family: 6, unsupported: 'stop' });
 }
 
 /**

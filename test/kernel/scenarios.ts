@@ -7,6 +7,8 @@ export interface Scenario {
   readonly name: string;
   readonly host: HostFile;
   readonly rules: string;
+  /** IPv6 rules; undefined: none. */
+  readonly rules6?: string;
   readonly traffic: TrafficPlan;
   /** First port of the range that a source port is drawn from, where a rule with such a range applies. */
   readonly firstPort?: (protocol: number, egress: string) => number | undefined;
