@@ -27,6 +27,7 @@ import {
 import type { ChecksumMode } from '../packet/parse.js';
 import { copyAddress, Tuple } from '../packet/tuple.js';
 import type { Ruleset } from '../rules/types.js';
+import { Bridges } from './bridges.js';
 import { CaptureClock } from './clock.js';
 import { compileRuleset, RuleCounterTable } from './compile.js';
 import { Conntrack } from './conntrack/conntrack.js';
@@ -114,6 +115,8 @@ export class Engine {
   private readonly makeIpv6: () => Ipv6Stack;
   private readonly knowsIpv6: boolean;
   private readonly routes: RouteCache;
+  /** Undefined for a host without bridges. */
+  private readonly bridges: Bridges | undefined;
   private readonly packet: Packet;
   private readonly fast: FastCounters;
   private readonly fastPath: FastPath | undefined;
@@ -127,6 +130,7 @@ export class Engine {
     options: EngineOptions,
   ) {
     this.routes = new RouteCache(host);
+    this.bridges = Bridges.of(host);
     const random = new Random(options.seed);
     this.table = new FlowTable(1);
     const tables =
@@ -147,7 +151,10 @@ export class Engine {
     this.fragments = new Fragments(host, options.checksums ?? 'offload');
     const { rules6, portChooser, backend, keepCounters = false } = options;
     this.makeIpv6 = () =>
-      new Ipv6Stack({ host, random, fragments: this.fragments, keepCounters, portChooser, backend }, rules6);
+      new Ipv6Stack(
+        { host, random, fragments: this.fragments, bridges: this.bridges, keepCounters, portChooser, backend },
+        rules6,
+      );
     if (rules6 !== undefined) this.ipv6Stack = this.makeIpv6();
     this.knowsIpv6 = rules6 !== undefined || statesIpv6(host);
     this.path = new PacketPath({
@@ -281,6 +288,8 @@ export class Engine {
     fragments.layout = undefined;
     if (packet.isFragment && !this.gather(results, i, ingress)) return;
     if (ingress === INGRESS_LOCAL) path.send(packet);
+    else if (this.bridges?.isBridged(ingress) === true)
+      path.receiveOnBridge(packet, this.bridges.entry(slab, columns, i, ingress, packet), this.bridges, tracked);
     else path.receive(packet, ingress, tracked);
     results.verdict[i] = path.verdict;
     results.egress[i] = path.egress;
@@ -361,6 +370,7 @@ export class Engine {
     const { packet, path, table } = this;
     if (this.fastPath === undefined || packet.entry < 0 || ingress < 0 || columns.kind[i] !== KIND_IPV4_PORTS) return;
     if (packet.info !== CT_NEW && packet.info !== CT_ESTABLISHED) return;
+    if (path.bridged || (this.routes.dependsOn.any && this.routeVaries())) return;
     const local = path.verdict === VERDICT_LOCAL;
     if (!(local ? this.fast.inputIsPlain : path.verdict === VERDICT_FORWARD && this.fast.forwardIsPlain)) return;
     const at = packet.entry * table.entryWords + table.meta;
@@ -369,7 +379,13 @@ export class Engine {
     table.readTuple(packet.entry, ORIGINAL, this.from);
     table.readTuple(packet.entry, REPLY, this.to);
     this.setPath(packet.direction, ingress, local ? PATH_LOCAL : path.egress);
-    if (packet.info === CT_NEW && !local) this.foreseeReply(path.egress);
+    if (packet.info === CT_NEW && !local && !this.routes.dependsOn.any) this.foreseeReply(path.egress);
+  }
+
+  /** Whether another packet of the connection may be routed elsewhere. One that no rule marks has mark 0. */
+  private routeVaries(): boolean {
+    const { tos, mark } = this.routes.dependsOn;
+    return tos || (mark && this.packet.mark !== 0);
   }
 
   /**

@@ -6,6 +6,7 @@ import type { Slab } from '../capture/slab.js';
 import type { Host } from '../host/types.js';
 import { FLAG_BAD_CHECKSUM, FLAG_CUT, type PacketColumns } from '../packet/columns.js';
 import type { Ruleset } from '../rules/types.js';
+import type { Bridges } from './bridges.js';
 import { compileRuleset, RuleCounterTable } from './compile.js';
 import { Conntrack } from './conntrack/conntrack.js';
 import { DST_NAT, FlowTable, META_DNAT_RULE, META_SNAT_RULE, SRC_NAT } from './conntrack/flowtable.js';
@@ -24,6 +25,7 @@ export interface Ipv6Parts {
   readonly host: Host;
   readonly random: Random;
   readonly fragments: Fragments;
+  readonly bridges: Bridges | undefined;
   readonly keepCounters: boolean;
   readonly portChooser: PortChooser | undefined;
   readonly backend: 'legacy' | 'nft' | undefined;
@@ -63,6 +65,7 @@ export class Ipv6Stack {
   /** Judges and rewrites record i, sound IPv6. Returns why it was dropped or went past NAT, '' if nothing is to be said. */
   judge(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number, now: number): string {
     const { packet, path } = this;
+    const { bridges } = this.parts;
     this.load(slab, columns, i, now);
     let ingress = results.ingress[i] as number;
     if (ingress === INGRESS_UNKNOWN) ingress = this.inferIngress();
@@ -71,6 +74,8 @@ export class Ipv6Stack {
     const passedBy = packet.isFragment && this.conntrack !== undefined;
     if (passedBy) packet.info = CT_UNTRACKED;
     if (ingress === INGRESS_LOCAL) path.send(packet);
+    else if (bridges?.isBridged(ingress) === true)
+      path.receiveOnBridge(packet, bridges.entry(slab, columns, i, ingress, packet), bridges, false);
     else path.receive(packet, ingress);
     results.verdict[i] = path.verdict;
     results.egress[i] = path.egress;

@@ -135,6 +135,9 @@ export class Packet implements PacketContext {
   hook: BuiltinChain = 'PREROUTING';
   inInterface: InterfaceIndex = NO_INTERFACE;
   outInterface: InterfaceIndex = NO_INTERFACE;
+  /** Ports of a bridge (`-m physdev`): that it came in by, if iptables saw it on the bridge; that it is bridged to. */
+  bridgeIn: InterfaceIndex = NO_INTERFACE;
+  bridgeOut: InterfaceIndex = NO_INTERFACE;
   readonly source = new Uint32Array(4);
   readonly destination = new Uint32Array(4);
   /** Of IPv6 that of the upper layer; -1 where the extension headers can't be followed to it. */
@@ -215,6 +218,8 @@ export class Packet implements PacketContext {
   private start(): void {
     this.inInterface = NO_INTERFACE;
     this.outInterface = NO_INTERFACE;
+    this.bridgeIn = NO_INTERFACE;
+    this.bridgeOut = NO_INTERFACE;
     this.nextHop = undefined;
     this.mark = 0;
     this.entry = -1;

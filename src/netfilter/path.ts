@@ -11,6 +11,7 @@ import { sameAddress } from '../packet/tuple.js';
 import type { NatRange } from '../rules/extension.js';
 import type { BuiltinChain, TableName } from '../rules/types.js';
 import type { HostAnswers } from './answers/answers.js';
+import { type BridgeEntry, type Bridges, TO_ALL, TO_HOST, TO_SAME_PORT } from './bridges.js';
 import type { CompiledChain, CompiledTable, RuleCounterTable } from './compile.js';
 import type { Conntrack } from './conntrack/conntrack.js';
 import { CONFIRMED, DST_NAT, DYING, SRC_NAT, zoneWord } from './conntrack/flowtable.js';
@@ -28,6 +29,8 @@ import type { RouteCache } from './routecache.js';
 import { NO_OPTIONS, RouterAddresses } from './routeraddresses.js';
 import { InputRouter, newRouting } from './routing.js';
 import { ChainWalker, WALK_DROP } from './walk.js';
+
+const NOWHERE = new Uint32Array(4);
 
 export interface PathParts {
   readonly host: Host;
@@ -54,6 +57,8 @@ export class PacketPath {
   why = '';
   /** What leaves instead of the packet as it is, if it is cut on its way out. */
   cuts: readonly OutputFragment[] | undefined;
+  /** The last packet went from port to port of a bridge: its TTL is what it was. */
+  bridged = false;
   readonly router: InputRouter;
   protected readonly routing = newRouting();
   private readonly details: FlowDetails = { ...NO_DETAILS };
@@ -87,6 +92,59 @@ export class PacketPath {
     packet.inInterface = ingress;
     if (tracked && packet.info === CT_NONE) this.why = this.parts.conntrack?.reason ?? 'invalid';
     if (this.hook(packet, 'PREROUTING', tracked)) this.routeIn(packet, ingress);
+  }
+
+  /**
+   * A packet that came in by a port of a bridge and is for `to`: the host itself, or another port. `filtered`: iptables
+   * sees bridged packets too (br_netfilter): PREROUTING at once, FORWARD and POSTROUTING when it is bridged. A packet
+   * whose destination PREROUTING translates to somebody on the same bridge is bridged, with its TTL, whomever the frame
+   * was for; translated to anywhere else it is routed (br_nf_pre_routing_finish).
+   */
+  receiveOnBridge(packet: Packet, entry: BridgeEntry, bridges: Bridges, tracked: boolean): void {
+    const { bridge, port, to, filtered } = entry;
+    this.begin();
+    packet.inInterface = bridge;
+    if (filtered) packet.bridgeIn = port === bridge ? NO_INTERFACE : port;
+    if (tracked && packet.info === CT_NONE) this.why = this.parts.conntrack?.reason ?? 'invalid';
+    this.destination.set(packet.destination);
+    if ((filtered || to === TO_HOST) && !this.hook(packet, 'PREROUTING', tracked)) return;
+    const moved = !sameAddress(packet.destination, this.destination);
+    if (moved && filtered && packet.family === 4 && this.leadsTo(bridge, packet)) {
+      this.bridge(packet, bridge, bridges.destinationOf(port, packet.destination[0] ?? 0), true);
+    } else if (to === TO_HOST || moved) {
+      this.routeIn(packet, bridge);
+    } else {
+      this.bridge(packet, bridge, to, filtered);
+    }
+  }
+
+  /** Whether the packet would go out by the interface it came in by; bridging needs no forwarding. */
+  private leadsTo(bridge: InterfaceIndex, packet: Packet): boolean {
+    const { routing } = this;
+    const details = this.detailsOf(packet);
+    this.router.route(packet.source, packet.destination, bridge, routing, details);
+    if (routing.kind === 'forward') return routing.iface === bridge;
+    if (routing.kind === 'local' || routing.reason !== 'not-forwarding') return false;
+    const route = this.router.outgoing(NOWHERE, packet.destination, details);
+    return route?.type === 'unicast' && route.iface === bridge;
+  }
+
+  /** From port to port, past the host. */
+  private bridge(packet: Packet, bridge: InterfaceIndex, to: InterfaceIndex, filtered: boolean): void {
+    if (to === TO_SAME_PORT) {
+      this.why = 'bridge-same-port';
+      return;
+    }
+    if (filtered) {
+      packet.outInterface = bridge;
+      packet.bridgeOut = to;
+      packet.nextHop = packet.destination;
+      if (!this.hook(packet, 'FORWARD', false)) return;
+      packet.inInterface = NO_INTERFACE;
+      if (!this.hook(packet, 'POSTROUTING', false)) return;
+    }
+    this.bridged = true;
+    this.sendOut(packet, to === TO_ALL ? bridge : to, Number.POSITIVE_INFINITY, false);
   }
 
   /** A packet that the host itself sends. */
@@ -145,6 +203,7 @@ export class PacketPath {
     this.egress = NO_INTERFACE;
     this.why = '';
     this.cuts = undefined;
+    this.bridged = false;
   }
 
   protected routeIn(packet: Packet, ingress: InterfaceIndex): void {
