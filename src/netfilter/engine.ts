@@ -317,10 +317,12 @@ export class Engine {
   private replace(
     slab: Slab,
     columns: PacketColumns,
+    results: ResultColumns,
     i: number,
     egress: number,
     cuts: readonly OutputFragment[],
   ): void {
+    results.egress[i] = EGRESS_REPLACED;
     const { records } = slab;
     const from = records.frame[i] as number;
     const link = slab.bytes.subarray(from, columns.l3[i] as number);
@@ -361,12 +363,10 @@ export class Engine {
     const route = this.routes.route(this.packet.source);
     if (route === undefined) return INGRESS_UNKNOWN;
     return route.type === 'local' ? INGRESS_LOCAL : route.iface;
-    results: ResultColumns,
   }
 
   /** Lets later packets of the same direction take the fast path, if nothing on their way depends on the packet. */
   private rememberPath(columns: PacketColumns, i: number, ingress: number): void {
-    results.egress[i] = EGRESS_REPLACED;
     const { packet, path, table } = this;
     if (this.fastPath === undefined || packet.entry < 0 || ingress < 0 || columns.kind[i] !== KIND_IPV4_PORTS) return;
     if (packet.info !== CT_NEW && packet.info !== CT_ESTABLISHED) return;
