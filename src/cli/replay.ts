@@ -99,7 +99,7 @@ async function run(named: readonly string[], options: CliOptions, signal: AbortS
     captures: captures.map(captureInput),
     host,
     rules: rules.ipv4,
-    otherRules: rules.ipv6 === undefined ? [] : [rules.ipv6],
+    rules6: rules.ipv6,
     output: options.write,
     packetLog: options.packetLog,
     seed: options.seed,

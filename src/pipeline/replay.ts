@@ -44,8 +44,8 @@ export interface ReplayOptions {
   readonly host?: Host | undefined;
   /** IPv4 rules; undefined: none, the packets are only routed. */
   readonly rules?: Ruleset | undefined;
-  /** Rule sets that are read but not evaluated (IPv6), for the report. */
-  readonly otherRules?: readonly Ruleset[] | undefined;
+  /** IPv6 rules; undefined: none, IPv6 packets are only routed. */
+  readonly rules6?: Ruleset | undefined;
   /** Output capture: a path, `-`, or a path with `{iface}`; undefined: nothing is written. */
   readonly output?: string | undefined;
   readonly packetLog?: string | undefined;
@@ -190,9 +190,12 @@ class ReplayRun {
   }
 
   private infer(slab: Slab): Host {
-    const { rules, otherRules = [] } = this.options;
-    const rulesets = rules === undefined ? otherRules : [rules, ...otherRules];
-    return inferHost({ rulesets, samples: samplePackets(slab, this.reader.interfaces) });
+    return inferHost({ rulesets: this.rulesets(), samples: samplePackets(slab, this.reader.interfaces) });
+  }
+
+  private rulesets(): Ruleset[] {
+    const { rules, rules6 } = this.options;
+    return [rules, rules6].filter((ruleset) => ruleset !== undefined);
   }
 
   /** A name on the command line must be one of the host's. */
@@ -211,8 +214,8 @@ class ReplayRun {
   }
 
   private stages(host: Host): Stages {
-    const { rules, otherRules = [], seed = 1, portChooser, nonIp, outgoing, writeLocal, output } = this.options;
-    const engine = new Engine(host, rules, { seed, portChooser });
+    const { rules, rules6, seed = 1, portChooser, nonIp, outgoing, writeLocal, output } = this.options;
+    const engine = new Engine(host, rules, { rules6, seed, portChooser });
     const { interfaces } = this.reader;
     const outputs = new OutputStage(host, interfaces, {
       copyIgnored: nonIp !== 'drop',
@@ -225,7 +228,7 @@ class ReplayRun {
       outputs,
       ingress: new IngressStage(host, interfaces, outgoing !== 'replay'),
       log: this.log === undefined ? undefined : new PacketLogStage(host, engine, interfaces, outputs),
-      summary: new RunSummary(host, engine, rules === undefined ? otherRules : [rules, ...otherRules]),
+      summary: new RunSummary(host, engine, this.rulesets()),
     };
   }
 

@@ -112,6 +112,7 @@ export class RunSummary {
     const { engine, host } = this;
     engine.flushCounters();
     const live = engine.liveConnections();
+    const created = (engine.conntrack?.created ?? 0) + (engine.ipv6?.conntrack?.created ?? 0);
     const of = (verdict: number): number => this.verdicts[verdict] ?? 0;
     return {
       host,
@@ -131,10 +132,10 @@ export class RunSummary {
       reasons: engine.reasons.ranking(),
       interfaces: this.interfaces(),
       connections: {
-        created: engine.conntrack?.created ?? 0,
-        expired: (engine.conntrack?.created ?? 0) - live,
+        created,
+        expired: created - live,
         live,
-        peak: engine.table.peak,
+        peak: engine.table.peak + (engine.ipv6?.table.peak ?? 0),
       },
       rules: this.rulesets.map((ruleset) => this.ruleCounters(ruleset)),
       serviceTime: outcome.serviceTime,
@@ -169,16 +170,16 @@ export class RunSummary {
   }
 
   private ruleCounters(ruleset: Ruleset): RuleCounters {
-    const { counters, ruleset: evaluated } = this.engine;
-    const value = (from: Float64Array) => (table: string, chain: string, rule: number | 'policy') => {
-      const id = ruleset === evaluated ? counters.id(table, chain, rule) : undefined;
-      return id === undefined ? 0 : (from[id] ?? 0);
+    const evaluated = [this.engine, this.engine.ipv6].find((stack) => stack?.ruleset === ruleset);
+    const value = (of: 'packets' | 'bytes') => (table: string, chain: string, rule: number | 'policy') => {
+      const id = evaluated?.counters.id(table, chain, rule);
+      return id === undefined ? 0 : (evaluated?.counters[of][id] ?? 0);
     };
     return {
       ruleset,
-      packets: value(counters.packets),
-      bytes: value(counters.bytes),
-      notEvaluated: ruleset === evaluated ? [] : [...ruleset.tables.keys()],
+      packets: value('packets'),
+      bytes: value('bytes'),
+      notEvaluated: evaluated === undefined ? [...ruleset.tables.keys()] : [],
     };
   }
 }
