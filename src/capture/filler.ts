@@ -47,7 +47,7 @@ export class SlabFiller {
       this.spare = slab.replaceMemory(spare);
       if (filled < spare.length) this.ended = true;
     } else {
-      if (slab.bytes.length < filled) slab.replaceMemory(new Uint8Array(new SharedArrayBuffer(filled)));
+      if (slab.bytes.length < filled) slab.replaceMemory(slab.allocate(filled));
       slab.bytes.set(spare.subarray(0, filled), 0);
       this.spare = undefined;
     }
@@ -61,7 +61,7 @@ export class SlabFiller {
       if (this.filled === slab.bytes.length) {
         // Twice as much at a time: a length that the file does not back with bytes must not allocate what it claims.
         const size = Math.min(Math.max(needed, 65_536), slab.bytes.length * 2);
-        const grown = new Uint8Array(new SharedArrayBuffer(size));
+        const grown = slab.allocate(size);
         grown.set(slab.bytes.subarray(0, this.filled));
         slab.replaceMemory(grown);
       }
@@ -81,7 +81,7 @@ export class SlabFiller {
     const length = this.filled - from;
     const size = slab.bytes.length;
     if (this.spare === undefined || this.spare.length < size) {
-      this.spare = new Uint8Array(new SharedArrayBuffer(this.ended ? length : size));
+      this.spare = slab.allocate(this.ended ? length : size);
     }
     const spare = this.spare;
     spare.set(slab.bytes.subarray(from, this.filled), 0);

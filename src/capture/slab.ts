@@ -9,6 +9,8 @@
  * records, to pcapng blocks that are not packets (section headers, interface descriptions, names, statistics).
  */
 
+import { type Allocator, separately } from '../workspace.js';
+
 /** How the records of a slab are laid out, so that a writer of the same layout can write them back unchanged. */
 export type SlabLayout =
   | {
@@ -51,17 +53,19 @@ export class RecordColumns {
   readonly nanoseconds: Int32Array;
 
   /** `capacity`: how many records fit at the most. */
-  constructor(readonly capacity: number) {
-    const ints = (): Int32Array => new Int32Array(new SharedArrayBuffer(capacity * 4));
-    this.start = ints();
-    this.end = ints();
-    this.frame = ints();
-    this.capturedLength = ints();
-    this.wireLength = ints();
-    this.source = ints();
-    this.nanoseconds = ints();
-    this.direction = new Uint8Array(new SharedArrayBuffer(capacity));
-    this.seconds = new Float64Array(new SharedArrayBuffer(capacity * 8));
+  constructor(
+    readonly capacity: number,
+    from: Allocator = separately,
+  ) {
+    this.start = from.ints(capacity);
+    this.end = from.ints(capacity);
+    this.frame = from.ints(capacity);
+    this.capturedLength = from.ints(capacity);
+    this.wireLength = from.ints(capacity);
+    this.source = from.ints(capacity);
+    this.nanoseconds = from.ints(capacity);
+    this.direction = from.bytes(capacity);
+    this.seconds = from.doubles(capacity);
   }
 
   /**
@@ -89,12 +93,20 @@ export class Slab {
   end = 0;
   layout: SlabLayout = { kind: 'gathered' };
 
-  /** `size` in bytes, at least 64 KiB; `maxRecords` bounds the columns. */
-  constructor(size: number, maxRecords: number = Math.ceil(size / 32)) {
-    const memory = new SharedArrayBuffer(size);
-    this.bytes = new Uint8Array(memory);
-    this.view = new DataView(memory);
-    this.records = new RecordColumns(maxRecords);
+  /** `size` in bytes, at least 64 KiB; `maxRecords` bounds the columns; `from`: where its memory comes from. */
+  constructor(
+    size: number,
+    maxRecords: number = Math.ceil(size / 32),
+    private readonly from: Allocator = separately,
+  ) {
+    this.bytes = from.bytes(size);
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, size);
+    this.records = new RecordColumns(maxRecords, from);
+  }
+
+  /** Other memory that this slab could have, from where its own came. */
+  allocate(size: number): Uint8Array {
+    return this.from.bytes(size);
   }
 
   /** Gives the slab other memory and returns what it had; the columns stay. */

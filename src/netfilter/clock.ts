@@ -2,21 +2,41 @@
  * The capture's time as tracking uses it: milliseconds since the first packet, never running backwards. The flow table
  * keeps it in 32 bits, wrapping.
  */
+import { type Allocator, separately } from '../workspace.js';
 
 /** A leap in milliseconds after which nothing can be alive: no timeout is longer. */
 const LEAP = 0x40000000;
 
+/** Words of the clock's state. */
+const TIME = 0;
+const SECOND = 1;
+const BASE = 2;
+const LAST_SWEEP = 3;
+const FIRST = 4;
+/** 1 once there was a packet. */
+const BEGUN = 5;
+const STATE_WORDS = 6;
+
 export class CaptureClock {
-  /** Milliseconds since the first packet, not wrapped. */
-  time = 0;
-  private first: number | undefined;
-  /** Second of the last packet, and its milliseconds since the first. */
-  private second = Number.NaN;
-  private base = 0;
-  private lastSweep = 0;
+  /**
+   * Milliseconds since the first packet, not wrapped; second of the last packet, its milliseconds since the first; time
+   * of the last sweep; second of the first packet; whether there was one. An array, so that WebAssembly can go on with it.
+   */
+  readonly state: Float64Array;
 
   /** `sweep(now)` removes all that has expired by `now`, before wrapping could bring it back to life. */
-  constructor(private readonly sweep: (now: number) => void) {}
+  constructor(
+    private readonly sweep: (now: number) => void,
+    from: Allocator = separately,
+  ) {
+    this.state = from.doubles(STATE_WORDS);
+    this.state[SECOND] = Number.NaN;
+  }
+
+  /** Milliseconds since the first packet, not wrapped. */
+  get time(): number {
+    return this.state[TIME] as number;
+  }
 
   /** As the flow table keeps it. */
   get now(): number {
@@ -25,22 +45,26 @@ export class CaptureClock {
 
   /** Hot path. */
   advance(seconds: number, nanoseconds: number): void {
-    if (seconds !== this.second) this.setSecond(seconds);
-    const time = this.base + ((nanoseconds / 1_000_000) | 0);
-    if (time > this.time) this.setTime(time);
+    const { state } = this;
+    if (seconds !== state[SECOND]) this.setSecond(seconds);
+    const time = (state[BASE] as number) + ((nanoseconds / 1_000_000) | 0);
+    if (time > (state[TIME] as number)) this.setTime(time);
   }
 
   private setSecond(seconds: number): void {
-    this.first ??= seconds;
-    this.second = seconds;
-    this.base = (seconds - this.first) * 1000;
+    const { state } = this;
+    if (state[BEGUN] === 0) state[FIRST] = seconds;
+    state[BEGUN] = 1;
+    state[SECOND] = seconds;
+    state[BASE] = (seconds - (state[FIRST] as number)) * 1000;
   }
 
   private setTime(time: number): void {
-    if (time - this.lastSweep >= LEAP) {
+    const { state } = this;
+    if (time - (state[LAST_SWEEP] as number) >= LEAP) {
       this.sweep((time - this.time >= LEAP ? this.time + LEAP : time) | 0);
-      this.lastSweep = time;
+      state[LAST_SWEEP] = time;
     }
-    this.time = time;
+    state[TIME] = time;
   }
 }

@@ -16,6 +16,7 @@
  */
 import { tupleHash } from '../../packet/hash.js';
 import { swap16, swap32, type Tuple } from '../../packet/tuple.js';
+import { ENTRIES_START, type Workspace } from '../../workspace.js';
 
 /** Directions (kernel: IP_CT_DIR_*). */
 export const ORIGINAL = 0;
@@ -72,15 +73,19 @@ const SATURATED = 63;
 const MIN_SLOTS = 1024;
 /** Entries that fit the 26 bits of a reference. */
 const MAX_ENTRIES = (1 << 25) - 2;
+/** Entries that fit a workspace. */
+const MAX_WORKSPACE_ENTRIES = (MAX_PAGES * PAGE - ENTRIES_START) / 128;
 
 /** A block of memory that grows in place: pages are reserved once and become real when they are written. */
 class Arena {
-  private readonly memory: WebAssembly.Memory;
   words: Int32Array;
 
-  constructor() {
-    this.memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true });
-    this.words = new Int32Array(this.memory.buffer);
+  /** `start`: the byte at which the block begins; it ends with the memory. */
+  constructor(
+    private readonly memory: WebAssembly.Memory,
+    private readonly start: number,
+  ) {
+    this.words = new Int32Array(this.memory.buffer, start);
   }
 
   /** Makes room for `count` words. */
@@ -88,9 +93,10 @@ class Arena {
     if (count <= this.words.length) return;
     const pages = Math.ceil((count * 4) / PAGE);
     const have = this.words.length / (PAGE / 4);
-    const wanted = Math.min(MAX_PAGES, Math.max(pages, have + Math.ceil(have / 8)));
+    const most = MAX_PAGES - this.start / PAGE;
+    const wanted = Math.min(most, Math.max(pages, have + Math.ceil(have / 8)));
     this.memory.grow(wanted - have);
-    this.words = new Int32Array(this.memory.buffer);
+    this.words = new Int32Array(this.memory.buffer, this.start);
   }
 }
 
@@ -117,9 +123,10 @@ export class FlowTable {
   /** Slots looked at by lookups, a deterministic figure. */
   probes = 0;
 
-  private readonly entryArena = new Arena();
+  private readonly entryArena: Arena;
   private index: Int32Array;
-  private slotShift: number;
+  /** A hash's slot is what is left of it after this many bits, from the top. */
+  slotShift: number;
   private slotMask: number;
   private sources: Int32Array;
   private sourceShift: number;
@@ -128,17 +135,25 @@ export class FlowTable {
   private zoned = false;
   private readonly key: Int32Array;
 
-  constructor(addressWords: 1 | 4) {
+  /** `workspace`: where it lies, for a table that WebAssembly is to see; each workspace has room for one. */
+  constructor(
+    addressWords: 1 | 4,
+    private readonly workspace?: Workspace | undefined,
+  ) {
     this.addressWords = addressWords;
+    this.entryArena =
+      workspace === undefined
+        ? new Arena(new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true }), 0)
+        : new Arena(workspace.memory, ENTRIES_START);
     this.tupleWords = 2 * addressWords + 1;
     this.meta = 2 * this.tupleWords;
     this.stateOffset = addressWords === 1 ? 16 : 32;
     this.entryWords = this.stateOffset + STATE_WORDS;
     this.words = this.entryArena.words;
-    this.index = sharedInts(MIN_SLOTS);
+    this.index = this.newIndex(MIN_SLOTS);
     this.slotMask = MIN_SLOTS - 1;
     this.slotShift = 32 - Math.log2(MIN_SLOTS);
-    this.sources = sharedInts(MIN_SLOTS);
+    this.sources = this.newSources(MIN_SLOTS);
     this.sourceShift = this.slotShift;
     this.key = new Int32Array(this.tupleWords);
   }
@@ -237,7 +252,7 @@ export class FlowTable {
     if (entry >= 0) {
       this.freeHead = this.words[entry * this.entryWords] as number;
     } else {
-      if (this.used >= MAX_ENTRIES) return -1;
+      if (this.used >= (this.workspace === undefined ? MAX_ENTRIES : MAX_WORKSPACE_ENTRIES)) return -1;
       entry = this.used++;
       this.entryArena.reserve(this.used * this.entryWords);
       this.words = this.entryArena.words;
@@ -415,7 +430,7 @@ export class FlowTable {
 
   private grow(): void {
     const slots = this.index.length * 2;
-    this.index = sharedInts(slots);
+    this.index = this.newIndex(slots);
     this.slotMask = slots - 1;
     this.slotShift--;
     for (let entry = 0; entry < this.used; entry++) {
@@ -430,8 +445,8 @@ export class FlowTable {
 
   /** Moves the lists by source to a larger table, each from its oldest entry on, so that newest stays first. */
   private growSources(slots: number, shift: number): void {
-    const heads = this.sources;
-    this.sources = sharedInts(slots);
+    const heads = this.workspace === undefined ? this.sources : this.sources.slice();
+    this.sources = this.newSources(slots);
     this.sourceShift = shift;
     for (let slot = 0; slot < heads.length; slot++) {
       let entry = (heads[slot] as number) - 1;
@@ -443,6 +458,15 @@ export class FlowTable {
         entry = newer;
       }
     }
+  }
+
+  /** An index of its own or, in a workspace, in the place of the one before. */
+  private newIndex(slots: number): Int32Array {
+    return this.workspace === undefined ? sharedInts(slots) : this.workspace.index(slots).fill(0);
+  }
+
+  private newSources(slots: number): Int32Array {
+    return this.workspace === undefined ? sharedInts(slots) : this.workspace.sources(slots).fill(0);
   }
 
   private sourceSlot(entry: number): number {
