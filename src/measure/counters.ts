@@ -48,14 +48,15 @@ export class InterfaceCounterTable {
     };
   }
 
+  addRow(i: InterfaceIndex, row: CounterRow): void {
+    this.rxPackets[i] = (this.rxPackets[i] as number) + row.rxPackets;
+    this.rxBytes[i] = (this.rxBytes[i] as number) + row.rxBytes;
+    this.txPackets[i] = (this.txPackets[i] as number) + row.txPackets;
+    this.txBytes[i] = (this.txBytes[i] as number) + row.txBytes;
+  }
+
   /** Adds what another table of the same interfaces counted. */
   add(other: InterfaceCounterTable): void {
-    for (let i = 0; i < this.interfaces; i++) {
-      const row = other.row(i);
-      this.rxPackets[i] = (this.rxPackets[i] as number) + row.rxPackets;
-      this.rxBytes[i] = (this.rxBytes[i] as number) + row.rxBytes;
-      this.txPackets[i] = (this.txPackets[i] as number) + row.txPackets;
-      this.txBytes[i] = (this.txBytes[i] as number) + row.txBytes;
-    }
+    for (let i = 0; i < this.interfaces; i++) this.addRow(i, other.row(i));
   }
 }

@@ -1,10 +1,9 @@
 /**
  * Service time of packets: how long the program was busy with one, in an HdrHistogram (1 ns to 10 s, three digits).
  *
- * The pipeline takes a block of packets through each stage before the next stage begins, so most packets have no time
- * of their own: what can be measured without changing what is measured is the time of a block, and each of its packets
- * is counted with an equal share. That hides the differences inside a block, so single packets can be timed too, every
- * n-th on a path of its own; those are kept apart, because reading the clock twice costs about as much as a packet.
+ * The pipeline takes a batch of packets through each stage before the next stage begins, so most packets have no time
+ * of their own. Some are taken through alone and timed: what a single packet waits for, cache misses included that
+ * neighbours in a batch would share.
  */
 import { build, type Histogram } from 'hdr-histogram-js';
 import type { ServiceTime } from '../report/types.js';
@@ -23,10 +22,10 @@ function histogram(): Histogram {
   });
 }
 
-function record(into: Histogram, nanoseconds: number, count: number): void {
+function record(into: Histogram, nanoseconds: number): void {
   // A clock that did not move, or a machine that slept, still was a packet.
   const value = Math.min(Math.max(Math.round(nanoseconds), LOWEST_NS), HIGHEST_NS);
-  into.recordValueWithCount(value, count);
+  into.recordValue(value);
 }
 
 function summarise(from: Histogram, samples: number, method: string): ServiceTime | undefined {
@@ -55,75 +54,24 @@ export interface ServiceTimeOptions {
 
 const STAGES = 'find, parse, track and rewrite a packet, without reading and writing files';
 
-/** Records the time of whole blocks; each packet of a block is counted with its share. */
-export class ServiceTimeRecorder {
-  readonly #times = histogram();
-  readonly #measured: string;
-  #blocks = 0;
-  #packets = 0;
-
-  constructor(options: ServiceTimeOptions = {}) {
-    this.#measured = options.measured ?? STAGES;
-  }
-
-  /** A block of `packets` was worked on for `nanoseconds`. Blocks without packets are not counted. */
-  recordBatch(nanoseconds: number, packets: number): void {
-    if (packets <= 0) return;
-    record(this.#times, nanoseconds / packets, packets);
-    this.#blocks++;
-    this.#packets += packets;
-  }
-
-  /** Adds what another recorder has counted (another worker's). */
-  add(other: ServiceTimeRecorder): void {
-    this.#times.add(other.#times);
-    this.#blocks += other.#blocks;
-    this.#packets += other.#packets;
-  }
-
-  /** Undefined when nothing was recorded. `samples` are packets. */
-  summary(): ServiceTime | undefined {
-    if (this.#packets === 0) return undefined;
-    const perBlock = Math.round(this.#packets / this.#blocks);
-    const method =
-      `Time to ${this.#measured}. Measured over whole blocks, ${plural(this.#blocks, 'block')} of ` +
-      `${plural(perBlock, 'packet')} on average, every packet counted with its block's mean: ` +
-      'no packet is left out, but differences inside a block do not show.';
-    return summarise(this.#times, this.#packets, method);
-  }
-}
-
-/**
- * Times every n-th packet alone, from its first stage to its last:
- *
- *     if (sampler.due()) { const t = process.hrtime.bigint(); ...; sampler.record(Number(process.hrtime.bigint() - t)); }
- */
+/** Times of packets that were taken alone from their first stage to their last, one in `every`. */
 export class PacketSampler {
   readonly #times = histogram();
   readonly #measured: string;
-  #until: number;
   #samples = 0;
 
-  /** `every`: 1 times each packet, 1000 one in a thousand (the 1000th, 2000th, ...). */
+  /** `every`: one packet in this many is timed, for the report. */
   constructor(
     readonly every: number,
     options: ServiceTimeOptions = {},
   ) {
     if (!Number.isInteger(every) || every < 1)
       throw new RangeError(`every must be a whole number above 0, not ${every}`);
-    this.#until = every;
     this.#measured = options.measured ?? STAGES;
   }
 
-  /** To be asked once for each packet: true for those to be timed. */
-  due(): boolean {
-    if (--this.#until > 0) return false;
-    this.#until = this.every;
-    return true;
-  }
-
   record(nanoseconds: number): void {
-    record(this.#times, nanoseconds, 1);
+    record(this.#times, nanoseconds);
     this.#samples++;
   }
 

@@ -24,9 +24,12 @@ import {
   OTHER_LINK_TYPE,
   type PacketColumns,
 } from '../packet/columns.js';
+import { ETHERNET_SENDER } from '../packet/link.js';
 import type { ChecksumMode } from '../packet/parse.js';
 import { copyAddress, Tuple } from '../packet/tuple.js';
 import type { Ruleset } from '../rules/types.js';
+import type { Workspace } from '../workspace.js';
+import { HostAnswers } from './answers/answers.js';
 import { Bridges } from './bridges.js';
 import { CaptureClock } from './clock.js';
 import { compileRuleset, RuleCounterTable } from './compile.js';
@@ -58,11 +61,11 @@ import { CT_ESTABLISHED, CT_NEW, Packet } from './packet.js';
 import { PacketPath } from './path.js';
 import { Random } from './random.js';
 import {
+  EGRESS_REPLACED,
   INGRESS_LOCAL,
   INGRESS_UNKNOWN,
   NAT_DESTINATION,
   NAT_SOURCE,
-  EGRESS_REPLACED,
   Reasons,
   type ResultColumns,
   VERDICT_DROP,
@@ -89,8 +92,12 @@ export interface EngineOptions {
   readonly backend?: 'legacy' | 'nft' | undefined;
   /** For datagrams put together from fragments; default `offload`, as the parser's. */
   readonly checksums?: ChecksumMode | undefined;
+  /** Make the host's own answers to packets that it refuses; they come as `extras`. */
+  readonly hostPackets?: boolean | undefined;
   /** The host's IPv6 rules; undefined: IPv6 packets are only routed. */
   readonly rules6?: Ruleset | undefined;
+  /** Where the IPv4 flow table lies, if WebAssembly is to see it. */
+  readonly workspace?: Workspace | undefined;
 }
 
 export class Engine {
@@ -106,10 +113,7 @@ export class Engine {
    * for what is delivered to the host.
    */
   readonly extras: ExtraRecord[] = [];
-  private readonly clock = new CaptureClock((now) => {
-    this.conntrack?.sweepAll(now);
-    this.ipv6?.conntrack?.sweepAll(now);
-  });
+  readonly clock: CaptureClock;
   /** Made with the rules it has, or by the first IPv6 packet. */
   private ipv6Stack: Ipv6Stack | undefined;
   private readonly makeIpv6: () => Ipv6Stack;
@@ -118,6 +122,7 @@ export class Engine {
   /** Undefined for a host without bridges. */
   private readonly bridges: Bridges | undefined;
   private readonly packet: Packet;
+  private readonly answers: HostAnswers | undefined;
   private readonly fast: FastCounters;
   private readonly fastPath: FastPath | undefined;
   private readonly routing = newRouting();
@@ -132,7 +137,11 @@ export class Engine {
     this.routes = new RouteCache(host);
     this.bridges = Bridges.of(host);
     const random = new Random(options.seed);
-    this.table = new FlowTable(1);
+    this.clock = new CaptureClock((now) => {
+      this.conntrack?.sweepAll(now);
+      this.ipv6?.conntrack?.sweepAll(now);
+    }, options.workspace);
+    this.table = new FlowTable(1, options.workspace);
     const tables =
       ruleset === undefined
         ? new Map()
@@ -157,6 +166,9 @@ export class Engine {
       );
     if (rules6 !== undefined) this.ipv6Stack = this.makeIpv6();
     this.knowsIpv6 = rules6 !== undefined || statesIpv6(host);
+    // Numbers of their own, so that what is forwarded is the same with them and without.
+    if (options.hostPackets === true)
+      this.answers = new HostAnswers(host, this.routes, this.table, new Random(~options.seed));
     this.path = new PacketPath({
       host,
       routes: this.routes,
@@ -165,6 +177,7 @@ export class Engine {
       conntrack: this.conntrack,
       nat,
       fragments: this.fragments,
+      answers: this.answers,
     });
     this.packet = new Packet(host, this.table);
     this.fast = fastCounters(tables, this.counters);
@@ -180,6 +193,29 @@ export class Engine {
   /** Now, in milliseconds since the first packet, as the flow table keeps it. */
   get now(): number {
     return this.clock.now;
+  }
+
+  /** Whether packets of known connections need no walk through the hooks: the condition of any hot path. */
+  get hasFastPath(): boolean {
+    return this.fastPath !== undefined;
+  }
+
+  /** Counts packets that others took along a known way, as the fast path does: bytes by the IP total length. */
+  noteFastPackets(forwarded: number, forwardedBytes: number, delivered: number, deliveredBytes: number): void {
+    this.fast.add(forwarded, forwardedBytes, delivered, deliveredBytes);
+  }
+
+  /** Goes on with record i of a known connection, whose segment TCP tracking has judged (TRACK_*, not ACCEPT). */
+  trackJudged(
+    slab: Slab,
+    columns: PacketColumns,
+    results: ResultColumns,
+    i: number,
+    reference: number,
+    result: number,
+  ): void {
+    results.clear(i, i + 1);
+    this.resume(slab, columns, results, i, reference, result);
   }
 
   /** Brings the rules' counters up to date. */
@@ -298,6 +334,7 @@ export class Engine {
     if (path.why !== '') this.note(results, i, path.why);
     if (path.cuts !== undefined) this.replace(slab, columns, results, i, path.egress, path.cuts);
     else if (fragments.layout !== undefined && path.verdict === VERDICT_LOCAL) this.deliver(slab, columns, results, i);
+    if (this.answers !== undefined && this.answers.sent.length > 0) this.addAnswers(slab, columns, i, this.answers);
     this.rememberPath(columns, i, ingress);
     path.finish(packet);
   }
@@ -311,6 +348,28 @@ export class Engine {
     results.verdict[i] = fault === 'held' ? VERDICT_HELD : VERDICT_DROP;
     if (fault !== 'held') this.note(results, i, fault);
     return false;
+  }
+
+  /** What the host said about record i follows it, in a frame like its own that goes back to where it came from. */
+  private addAnswers(slab: Slab, columns: PacketColumns, i: number, answers: HostAnswers): void {
+    const { records } = slab;
+    const from = records.frame[i] as number;
+    const link = Uint8Array.from(slab.bytes.subarray(from, columns.l3[i] as number));
+    if ((columns.sender[i] as number) - from === ETHERNET_SENDER) exchangeEthernetAddresses(link);
+    for (const { bytes, egress } of answers.sent.splice(0)) {
+      const frame = new Uint8Array(link.length + bytes.length);
+      frame.set(link);
+      frame.set(bytes, link.length);
+      this.extras.push({
+        after: i,
+        output: egress,
+        source: records.source[i] as number,
+        seconds: records.seconds[i] as number,
+        nanoseconds: records.nanoseconds[i] as number,
+        wireLength: frame.length,
+        frame,
+      });
+    }
   }
 
   /** Fragments go out instead of record i, in frames like its own. */
@@ -448,6 +507,14 @@ const BROKEN_REASONS = new Map([
   [BROKEN_LENGTH, 'bad-ip-length'],
   [BROKEN_OPTIONS, 'bad-hop-by-hop-options'],
 ]);
+
+function exchangeEthernetAddresses(link: Uint8Array): void {
+  for (let k = 0; k < ETHERNET_SENDER; k++) {
+    const receiver = link[k] as number;
+    link[k] = link[k + ETHERNET_SENDER] as number;
+    link[k + ETHERNET_SENDER] = receiver;
+  }
+}
 
 const turned = new Tuple();
 

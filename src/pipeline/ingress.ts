@@ -12,6 +12,7 @@ import type { Host } from '../host/types.js';
 import { INGRESS_LOCAL, INGRESS_UNKNOWN, type ResultColumns } from '../netfilter/results.js';
 import { FLAG_OTHER_HOST, FLAG_OUTGOING, type PacketColumns } from '../packet/columns.js';
 import { LINKTYPE_ETHERNET } from '../packet/link.js';
+import { swap16, swap32 } from '../packet/tuple.js';
 
 /** Name of the host itself on the command line and in the log. */
 export const LOCAL_NAME = '@local';
@@ -67,6 +68,29 @@ export class IngressStage {
       if (this.isForOther(slab, records.frame[i] as number, ingress))
         columns.flags[i] = (columns.flags[i] as number) | FLAG_OTHER_HOST;
     }
+  }
+
+  /** Looks at capture interfaces that turned up since; returns how many there are. */
+  learn(): number {
+    this.learnInterfaces();
+    return this.stated.length;
+  }
+
+  /** Last two bytes of every MAC the host has, as loaded little-endian. */
+  macEnds(): number[] {
+    return [...this.allMacs].map((mac) => swap16(mac % 0x10000));
+  }
+
+  /**
+   * What the hot path needs to know of frames from capture interface `k`, undefined if it is none for it: the stated
+   * ingress, the last four bytes of that interface's MAC (little-endian), and whether frames for another MAC are to be
+   * looked at.
+   */
+  plainEthernet(k: number): { stated: number; macEnd: number; isChecked: boolean } | undefined {
+    const stated = this.stated[k] ?? INGRESS_UNKNOWN;
+    if (this.ethernet[k] !== true || stated === INGRESS_LOCAL) return undefined;
+    const isChecked = stated >= 0 && (this.macs[stated] as number) >= 0 && this.isPort[stated] !== true;
+    return { stated, macEnd: swap32(stated < 0 ? 0 : (this.lowHalves[stated] as number)), isChecked };
   }
 
   private learnInterfaces(): void {

@@ -8,27 +8,25 @@
  */
 import { mergeCaptures } from '../capture/merge.js';
 import { openCapture } from '../capture/reader.js';
-import { Slab } from '../capture/slab.js';
+import type { Slab } from '../capture/slab.js';
 import type { CaptureReader, CaptureWriter } from '../capture/types.js';
 import { createCaptureWriter } from '../capture/write/writer.js';
 import { NatreplayError } from '../errors.js';
 import { inferHost } from '../host/infer/infer.js';
 import type { Host } from '../host/types.js';
-import { ServiceTimeRecorder } from '../measure/servicetime.js';
 import { Engine } from '../netfilter/engine.js';
 import type { PortChooser } from '../netfilter/nat/portchoice.js';
-import { ResultColumns } from '../netfilter/results.js';
-import { PacketColumns } from '../packet/columns.js';
-import { type ChecksumMode, parseSlab } from '../packet/parse.js';
+import type { ChecksumMode } from '../packet/parse.js';
 import { openTextSink, type TextSink } from '../report/files.js';
 import { PacketLogFormatter } from '../report/packetlog.js';
 import type { ReplayResult } from '../report/types.js';
 import type { Ruleset } from '../rules/types.js';
+import { Workspace } from '../workspace.js';
 import { IngressStage, LOCAL_NAME } from './ingress.js';
 import { OutputStage } from './outputs.js';
 import { PacketLogStage } from './packetlog.js';
-import { cutPadding } from './padding.js';
 import { samplePackets } from './samples.js';
+import { Bench, Stages } from './stages.js';
 import { RunSummary } from './summary.js';
 
 export interface CaptureInput {
@@ -62,6 +60,8 @@ export interface ReplayOptions {
   readonly writeLocal?: boolean | undefined;
   /** Bytes of a slab; default 512 KiB. */
   readonly slabBytes?: number | undefined;
+  /** False leaves the WebAssembly loops out: slower, with the same outcome; tests hold the one against the other. */
+  readonly hotPath?: boolean | undefined;
   /** Stops the run; outputs stay as `.partial`. */
   readonly signal?: AbortSignal | undefined;
   /** Called after every slab with the bytes read and the packets done so far. */
@@ -77,8 +77,6 @@ export interface Replay {
 }
 
 const SLAB_BYTES = 512 * 1024;
-/** Records that go through all stages together, so that their columns are still in the cache for the next one. */
-const BATCH = 256;
 
 /** Replays captures through the host's rules. Throws NatreplayError; then no output has its final name. */
 export async function replay(options: ReplayOptions): Promise<Replay> {
@@ -97,37 +95,20 @@ export async function replay(options: ReplayOptions): Promise<Replay> {
   }
 }
 
-/** What is worked on at a time: a slab and the columns that belong to it. */
-class Bench {
-  readonly slab: Slab;
-  readonly columns: PacketColumns;
-  readonly results: ResultColumns;
-  readonly output: Int32Array;
-  readonly position: Int32Array;
-  written: Promise<void> = Promise.resolve();
-
-  constructor(bytes: number) {
-    this.slab = new Slab(bytes);
-    const { capacity } = this.slab.records;
-    this.columns = new PacketColumns(capacity);
-    this.results = new ResultColumns(capacity);
-    this.output = new Int32Array(capacity);
-    this.position = new Int32Array(capacity);
-  }
-}
-
 class ReplayRun {
   private writer: CaptureWriter | undefined;
   private log: TextSink | undefined;
   private readonly lines = new PacketLogFormatter();
-  private readonly serviceTime = new ServiceTimeRecorder();
-  private readonly linkTypes: number[] = [];
+  /** The hot path fills no columns, which a packet log wants of every packet. */
+  private readonly workspace: Workspace | undefined;
 
   constructor(
     private readonly options: ReplayOptions,
     private readonly readers: readonly CaptureReader[],
     private readonly reader: CaptureReader,
-  ) {}
+  ) {
+    if (options.packetLog === undefined && options.hotPath !== false) this.workspace = Workspace.create();
+  }
 
   async run(): Promise<Replay> {
     const started = performance.now();
@@ -151,8 +132,9 @@ class ReplayRun {
       }
       await Promise.all(benches.map(({ written }) => written));
       await this.finish();
+      stages.finish();
       const seconds = (performance.now() - started) / 1000;
-      return { result: stages.summary.result(this.outcome(seconds)), engine: stages.engine };
+      return { result: stages.summary.result(this.outcome(stages, seconds)), engine: stages.engine };
     } catch (error) {
       await Promise.allSettled(benches.map(({ written }) => written));
       await this.writer?.abort();
@@ -162,7 +144,7 @@ class ReplayRun {
   }
 
   private newBench(): Bench {
-    return new Bench(this.options.slabBytes ?? SLAB_BYTES);
+    return new Bench(this.options.slabBytes ?? SLAB_BYTES, this.workspace);
   }
 
   private totalBytes(): number | undefined {
@@ -214,45 +196,36 @@ class ReplayRun {
   }
 
   private stages(host: Host): Stages {
-    const { rules, rules6, seed = 1, portChooser, nonIp, outgoing, writeLocal, output } = this.options;
-    const engine = new Engine(host, rules, { rules6, seed, portChooser });
+    const { rules, rules6, seed = 1, portChooser, nonIp, outgoing, output } = this.options;
+    const { checksums = 'offload', writeLocal = false } = this.options;
+    const engine = new Engine(host, rules, { rules6, seed, portChooser, checksums, workspace: this.workspace });
     const { interfaces } = this.reader;
     const outputs = new OutputStage(host, interfaces, {
       copyIgnored: nonIp !== 'drop',
       copyOutgoing: outgoing === 'copy',
-      writeLocal: writeLocal ?? false,
+      writeLocal,
       split: output?.includes('{iface}') ?? false,
     });
-    return {
+    return new Stages({
       engine,
       outputs,
       ingress: new IngressStage(host, interfaces, outgoing !== 'replay'),
       log: this.log === undefined ? undefined : new PacketLogStage(host, engine, interfaces, outputs),
       summary: new RunSummary(host, engine, this.rulesets()),
-    };
+      interfaces,
+      hostInterfaces: host.interfaces.length,
+      checksums,
+      writeLocal,
+      workspace: this.workspace,
+    });
   }
 
   private async work(bench: Bench, stages: Stages): Promise<void> {
-    const { slab, columns, results, output, position } = bench;
-    for (let k = this.linkTypes.length; k < this.reader.interfaces.length; k++)
-      this.linkTypes.push(this.reader.interfaces[k]?.linkType ?? -1);
-    const { count } = slab.records;
-    for (let start = 0; start < count; start += BATCH) {
-      const end = Math.min(start + BATCH, count);
-      const before = performance.now();
-      parseSlab(slab, columns, this.linkTypes, this.options.checksums ?? 'offload', start, end);
-      stages.ingress.run(slab, columns, results, start, end);
-      stages.log?.remember(slab, columns, start, end);
-      stages.engine.track(slab, columns, results, start, end);
-      this.serviceTime.recordBatch((performance.now() - before) * 1e6, end - start);
-      stages.outputs.run(slab, results, output, position, start, end);
-      stages.summary.countReceived(slab, results, start, end);
-      cutPadding(slab, columns, results, start, end);
-      stages.summary.countSent(slab, results, start, end);
-    }
+    const { slab, output } = bench;
+    stages.run(bench);
     if (stages.log !== undefined) await this.writeLog(stages.log, bench);
     if (this.writer !== undefined) {
-      bench.written = this.writer.write(slab, output);
+      bench.written = this.writer.write(slab, output, bench.extras);
       // The error is taken up where the promise is awaited; until then it must not count as unhandled.
       bench.written.catch(() => {});
     }
@@ -263,9 +236,12 @@ class ReplayRun {
   }
 
   private async writeLog(stage: PacketLogStage, bench: Bench): Promise<void> {
-    const { slab, columns, results, output, position } = bench;
+    const { slab, columns, results, output, position, extras } = bench;
+    let next = 0;
     for (let i = 0; i < slab.records.count; i++) {
-      this.lines.add(stage.entry(slab, columns, results, output, position, i));
+      const first = next;
+      while (extras[next]?.after === i) next++;
+      this.lines.add(stage.entry(slab, columns, results, output, position, i, extras.slice(first, next)));
       if (this.lines.full) await this.log?.write(this.lines.take());
     }
   }
@@ -276,7 +252,7 @@ class ReplayRun {
     await this.log?.close();
   }
 
-  private outcome(elapsedSeconds: number): Parameters<RunSummary['result']>[0] {
+  private outcome(stages: Stages, elapsedSeconds: number): Parameters<RunSummary['result']>[0] {
     const { packetLog } = this.options;
     return {
       readers: this.readers,
@@ -285,16 +261,8 @@ class ReplayRun {
         packetLog === undefined || this.log === undefined
           ? []
           : [{ path: packetLog, what: 'packet log', bytes: this.log.bytes }],
-      serviceTime: this.serviceTime.summary(),
+      serviceTime: stages.serviceTime.summary(),
       elapsedSeconds,
     };
   }
-}
-
-interface Stages {
-  readonly engine: Engine;
-  readonly outputs: OutputStage;
-  readonly ingress: IngressStage;
-  readonly log: PacketLogStage | undefined;
-  readonly summary: RunSummary;
 }

@@ -1,7 +1,7 @@
 /** Gathers, slab by slab, what the report tells. */
 import { linkTypeName } from '../capture/linktypes.js';
 import type { Slab } from '../capture/slab.js';
-import type { CaptureReader, WrittenFile } from '../capture/types.js';
+import type { CaptureReader, ExtraRecord, WrittenFile } from '../capture/types.js';
 import { hostProblems } from '../host/problems.js';
 import type { Host } from '../host/types.js';
 import { InterfaceCounterTable } from '../measure/counters.js';
@@ -24,6 +24,7 @@ import type {
   WrittenText,
 } from '../report/types.js';
 import type { Ruleset } from '../rules/types.js';
+import type { HotTotals } from './hotpath/totals.js';
 
 export interface Outcome {
   readonly readers: readonly CaptureReader[];
@@ -53,6 +54,24 @@ export class RunSummary {
     this.counters = new InterfaceCounterTable(host.interfaces.length);
   }
 
+  /** Records `start` to `end` (all of the slab if not given), whatever became of them. */
+  countRecords(slab: Slab, start = 0, end = slab.records.count): void {
+    this.noteSources(slab, start, end);
+    this.noteTimes(slab, start, end);
+    this.records += end - start;
+  }
+
+  /** Packets that the hot path has counted by itself. */
+  addHot(totals: HotTotals): void {
+    const { verdicts, counters, engine } = this;
+    verdicts[VERDICT_FORWARD] = (verdicts[VERDICT_FORWARD] as number) + totals.forwarded;
+    verdicts[VERDICT_LOCAL] = (verdicts[VERDICT_LOCAL] as number) + totals.local;
+    this.translated += totals.translated;
+    for (let k = 0; k < totals.interfaces; k++) counters.addRow(k, totals.interface(k));
+    engine.noteFastPackets(totals.forwarded, totals.forwardedBytes, totals.local, totals.localBytes);
+    engine.table.probes += totals.probes;
+  }
+
   /** What came in: records `start` to `end` (all of the slab if not given), padding included. */
   countReceived(slab: Slab, results: ResultColumns, start = 0, end = slab.records.count): void {
     const { wireLength } = slab.records;
@@ -67,9 +86,6 @@ export class RunSummary {
       if (verdict <= VERDICT_LOCAL && nat[i] !== 0) translated++;
     }
     this.translated += translated;
-    this.noteSources(slab, start, end);
-    this.noteTimes(slab, start, end);
-    this.records += end - start;
   }
 
   /** What the host sent on: the same records, after their padding was cut. */
@@ -81,6 +97,11 @@ export class RunSummary {
       if (verdict[i] !== VERDICT_FORWARD) continue;
       counters.sent(egress[i] as number, wireLength[i] as number);
     }
+  }
+
+  /** What the host sent on in another shape than it came. */
+  countExtras(extras: readonly ExtraRecord[]): void {
+    for (const { output, wireLength } of extras) this.counters.sent(output, wireLength);
   }
 
   /** Nearly always, neighbours come from the same capture interface: they are added together. */

@@ -1,0 +1,2 @@
+/** Compiles the hot path's AssemblyScript, unless its WebAssembly is newer. */
+export function compileAssembly(): Promise<void>;

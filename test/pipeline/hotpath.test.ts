@@ -1,0 +1,95 @@
+/**
+ * The hot path (WebAssembly) against the stages it stands for (TypeScript): random traffic must come out the same to the
+ * byte, with the same report, counters and connections.
+ */
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { hostFromOptions } from '../../src/host/hostoptions.js';
+import { type ReplayOptions, replay } from '../../src/pipeline/replay.js';
+import { parseRules } from '../../src/rules/parse.js';
+import { temporaryFolder } from '../capture/build.js';
+import { NETS, step, trafficOf } from '../support/nets.js';
+import { frame, pcapFile } from '../support/packets.js';
+
+const folder = temporaryFolder();
+const PEER = '02:00:00:00:00:99';
+const OTHER = '02:00:00:00:00:98';
+
+/** A MAC for each interface of a host that states none. */
+const macOf = (index: number): string => `02:42:00:00:${index.toString(16).padStart(2, '0')}:01`;
+
+/** Runs a replay and returns all that it leaves behind, the times it took apart. */
+async function outcome(options: ReplayOptions): Promise<Record<string, unknown>> {
+  const { result, engine } = await replay(options);
+  const { serviceTime: _, elapsedSeconds: __, outputs, rules, host: ___, ...rest } = result;
+  return {
+    ...rest,
+    counters: [[...engine.counters.packets], [...engine.counters.bytes]],
+    entries: [...(engine.conntrack?.live(engine.now) ?? [])].length,
+    expiries: [...(engine.conntrack?.live(engine.now) ?? [])].map((entry) =>
+      [...engine.table.words.subarray(entry * 32, entry * 32 + 32)].join(' '),
+    ),
+    files: outputs.map(({ path, records }) => [records, readFileSync(path).toString('hex')]),
+    listed: rules.map(({ packets }) => packets('nat', 'POSTROUTING', 'policy')),
+  };
+}
+
+const odd = fc.record({
+  /** Bytes behind the IP packet: padding, or a trailer. */
+  trailing: fc.constantFrom(0, 0, 0, 4, 18),
+  /** Whom the frame is from and to. */
+  macs: fc.constantFrom('host', 'host', 'host', 'host', 'broadcast', 'other', 'own'),
+});
+
+describe.each(NETS)('%s', (name, net) => {
+  const described = hostFromOptions({ iface: net.options.iface, route: net.options.route });
+  const iface = net.options.iface.map((text, k) => text.replace(/^([^=@]+)=/, `$1@${macOf(k)}=`));
+  const host = hostFromOptions({ iface, route: net.options.route });
+  const rules = parseRules(net.options.rules ?? '', { file: 'rules', family: 4, unsupported: 'stop' });
+
+  it('comes out of the hot path as of the stages', async () => {
+    let runs = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(step, odd), { minLength: 20, maxLength: 120 }),
+        fc.constantFrom<'verify' | 'ignore' | 'offload'>('verify', 'ignore', 'offload'),
+        fc.boolean(),
+        fc.boolean(),
+        async (steps, checksums, stated, writeLocal) => {
+          const traffic = trafficOf(
+            steps.map(([each]) => each),
+            net,
+          );
+          const frames = traffic.map(({ packet, at = 0, iface: from, captured }, k) => {
+            const { trailing = 0, macs = 'host' } = steps[k]?.[1] ?? {};
+            const index = described.interfaceByName(from)?.index ?? 0;
+            const to = macs === 'broadcast' ? 'ff:ff:ff:ff:ff:ff' : macs === 'other' ? OTHER : macOf(index);
+            const whole = frame(macs === 'own' ? macOf(index) : PEER, to, packet);
+            const padded = new Uint8Array(whole.length + trailing);
+            padded.set(whole);
+            const cut = captured !== undefined && captured < packet.length;
+            return { at, iface: from, frame: padded, ...(cut ? { captured: 14 + captured } : {}) };
+          });
+          const captures = stated
+            ? described.interfaces.map(({ name: of }) => ({
+                path: folder(
+                  `${name}-${of}.pcap`,
+                  pcapFile(
+                    frames.filter(({ iface: from }) => from === of),
+                    1,
+                  ),
+                ),
+                iface: of,
+              }))
+            : [{ path: folder(`${name}.pcap`, pcapFile(frames, 1)) }];
+          const common = { captures, host, rules, checksums, writeLocal };
+          const [hot, plain] = [folder(`hot${++runs}.pcap`), folder(`plain${runs}.pcap`)];
+          const fast = await outcome({ ...common, output: hot });
+          expect(fast).toEqual(await outcome({ ...common, output: plain, hotPath: false }));
+        },
+      ),
+      { numRuns: 25 },
+    );
+  }, 30_000);
+});
