@@ -39,7 +39,7 @@ export interface ParseContext {
   readonly protocol: number;
   readonly protocolNegated: boolean;
   /** Throws an error that points at the token (at the extension's name without one). */
-  fail(code: string, what: string, token: Token | undefined, advice?: string): never;
+  fail(code: string, what: string, token: Token | undefined, advice: string): never;
   /** Throws: something iptables knows and this program does not (`target CT --zone`); `--unsupported skip` skips the rule. */
   unsupported(missing: string, token: Token | undefined): never;
 }

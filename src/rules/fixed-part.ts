@@ -6,7 +6,7 @@ import type { AddressMatch, InterfaceMatch, ProtocolMatch } from './types.js';
 import { applyMask, isZero, parseNetwork } from './values/addresses.js';
 import { PROTOCOL_NAMES, protocolNumber } from './values/protocols.js';
 
-export type Fail = (code: string, what: string, token: Token | undefined, advice?: string) => never;
+export type Fail = (code: string, what: string, token: Token | undefined, advice: string) => never;
 
 export interface FixedPart {
   /** A list (`-s a,b`) makes several rules; an entry is undefined when it stands for every address. */
@@ -82,15 +82,21 @@ export function parseProtocol(token: Token, negated: boolean, fail: Fail): Proto
     return fail('RULES_BAD_PROTOCOL', `"${token.text}" is not a protocol`, token, advice);
   }
   if (number !== 0) return { negated, number };
-  if (negated) fail('RULES_BAD_PROTOCOL', 'a rule with "! -p all" could never match', token);
+  if (negated)
+    fail('RULES_BAD_PROTOCOL', 'a rule with "! -p all" could never match', token, 'leave out the "!" or the rule');
   return undefined;
 }
 
 export function parseInterface(token: Token, negated: boolean, fail: Fail): InterfaceMatch | undefined {
   const pattern = token.text;
-  if (pattern === '') fail('RULES_BAD_INTERFACE', 'an interface needs a name', token);
+  if (pattern === '') fail('RULES_BAD_INTERFACE', 'an interface needs a name', token, 'name one, as in -i eth0');
   if (pattern.length > MAX_INTERFACE_NAME) {
-    fail('RULES_BAD_INTERFACE', `interface name "${pattern}" is longer than ${MAX_INTERFACE_NAME} characters`, token);
+    fail(
+      'RULES_BAD_INTERFACE',
+      `interface name "${pattern}" is longer than ${MAX_INTERFACE_NAME} characters`,
+      token,
+      'no interface can have it',
+    );
   }
   if (/[\s"\\]/.test(pattern)) {
     fail(
@@ -114,6 +120,7 @@ export function parseFragment(
 }
 
 export function parseCounter(token: Token, fail: Fail): number {
-  if (!/^[0-9]{1,20}$/.test(token.text)) fail('RULES_BAD_COUNTER', `"${token.text}" is not a counter`, token);
+  if (!/^[0-9]{1,20}$/.test(token.text))
+    fail('RULES_BAD_COUNTER', `"${token.text}" is not a counter`, token, 'write a whole number');
   return Number(token.text);
 }

@@ -39,10 +39,14 @@ export type Found =
   | { readonly use: Pending; readonly spec: OptionSpec; readonly name: string };
 
 export class OptionLookup {
-  /** `uses`: the extensions that the rule names, by reference; a protocol's own match is added when an option needs it. */
+  /**
+   * `uses`: the extensions that the rule names, by reference; a protocol's own match is added when an option needs it.
+   * `unknown`: whether an option that nobody knows is a mistake, or is not supported.
+   */
   constructor(
     private readonly uses: Pending[],
     private readonly family: Family,
+    private readonly unknown: 'mistake' | 'unsupported',
     private readonly fail: Fail,
   ) {}
 
@@ -60,7 +64,12 @@ export class OptionLookup {
       const starts = (candidate: string): boolean => candidate.startsWith(name);
       const near = this.lookUp(starts);
       if (near.length > 1 && !sameOption(near)) {
-        this.fail('RULES_AMBIGUOUS_OPTION', `${name} could be ${[...new Set(near.map(nameOf))].join(' or ')}`, word);
+        this.fail(
+          'RULES_AMBIGUOUS_OPTION',
+          `${name} could be ${[...new Set(near.map(nameOf))].join(' or ')}`,
+          word,
+          'write it in full',
+        );
       }
       const only = near[0] ?? this.loadProtocolMatch(starts, word, protocol);
       if (only !== undefined) return only;
@@ -109,6 +118,7 @@ export class OptionLookup {
   private unknownOption(name: string, word: Token, protocol: number): never {
     const implicit = PROTOCOL_MATCHES.get(protocol);
     if (implicit !== undefined && !MATCHES.has(implicit)) throw new UnsupportedError(`match ${implicit}`, word);
+    if (this.unknown === 'unsupported') throw new UnsupportedError(`option ${name}`, word);
     const candidates = [...FIXED_OPTIONS.keys()];
     for (const use of this.uses) candidates.push(...use.extension.options.flatMap((spec) => spec.names));
     const extra = implicit === undefined ? undefined : MATCHES.get(implicit);

@@ -165,7 +165,13 @@ class RulesReader {
   private checkChainName(name: Token, line: SourceLine): void {
     const { text, column } = name;
     const wrong = (why: string): never =>
-      this.fail('RULES_BAD_CHAIN', `"${excerpt(text)}" cannot be a chain: ${why}`, line, column);
+      this.fail(
+        'RULES_BAD_CHAIN',
+        `"${excerpt(text)}" cannot be a chain: ${why}`,
+        line,
+        column,
+        'give it another name',
+      );
     if (text === '') wrong('the name is empty');
     if (text.length > MAX_CHAIN_NAME) wrong(`its name is longer than ${MAX_CHAIN_NAME} characters`);
     if (/^[-!]/.test(text)) wrong(`its name starts with ${text[0]}`);
@@ -191,11 +197,13 @@ class RulesReader {
     const read = counters === undefined ? undefined : readCounters(counters.text);
     if (counters !== undefined && read === undefined) this.badCounters(counters, line);
     const [command, name] = words;
-    if (command === undefined) this.fail('RULES_BAD_LINE', 'counters without a rule', line, 1);
+    if (command === undefined)
+      this.fail('RULES_BAD_LINE', 'counters without a rule', line, 1, 'write the rule behind them');
     const known = COMMANDS.get(command.text);
     if (known === undefined) this.unknownCommand(command, line);
     if (name === undefined) {
-      this.fail('RULES_MISSING_ARGUMENT', `${command.text} needs the name of a chain`, line, command.column);
+      const what = `${command.text} needs the name of a chain`;
+      this.fail('RULES_MISSING_ARGUMENT', what, line, command.column, `write it like ${command.text} INPUT`);
     }
     const rest = words.slice(2);
     if (known === '-N') this.declare(name, table, line);
@@ -287,7 +295,7 @@ class RulesReader {
     );
   }
 
-  private fail(code: string, what: string, line: SourceLine, column: number, advice?: string): never {
+  private fail(code: string, what: string, line: SourceLine, column: number, advice: string): never {
     throw new NatreplayError(code, what, { file: this.options.file, line: line.number, column, advice });
   }
 }

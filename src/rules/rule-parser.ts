@@ -71,14 +71,16 @@ class RuleParser {
   constructor(words: readonly Token[], environment: RuleEnvironment) {
     this.words = words;
     this.environment = environment;
-    this.lookup = new OptionLookup(this.uses, environment.family, (code, what, token, advice) =>
+    const unknown = environment.unsupported === 'skip' ? 'unsupported' : 'mistake';
+    this.lookup = new OptionLookup(this.uses, environment.family, unknown, (code, what, token, advice) =>
       this.fail(code, what, token, advice),
     );
   }
 
   parse(): ParsedRule {
     while (this.at < this.words.length) this.skipping(() => this.step());
-    if (this.negation !== undefined) this.fail('RULES_BAD_WORD', 'a "!" with nothing after it', this.negation);
+    if (this.negation !== undefined)
+      this.fail('RULES_BAD_WORD', 'a "!" with nothing after it', this.negation, 'leave it out');
     this.skipping(() => this.checkFixedPart());
     const matches: MatchUse[] = [];
     let target = this.verdict;
@@ -98,7 +100,11 @@ class RuleParser {
     try {
       part();
     } catch (error) {
+      // What an extension misses may be in an option of it that is not supported.
+      if (this.missing !== undefined && error instanceof NatreplayError && error.code === 'RULES_MISSING_OPTION')
+        return;
       if (!(error instanceof UnsupportedError)) throw error;
+      this.negation = undefined;
       if (this.environment.unsupported === 'stop') {
         this.fail('RULES_UNSUPPORTED', `${error.missing} is not supported`, error.token, SKIP_ADVICE);
       }
@@ -109,7 +115,8 @@ class RuleParser {
   private step(): void {
     const word = this.next();
     if (word.text === '!') {
-      if (this.negation !== undefined) this.fail('RULES_BAD_WORD', 'two "!" one after the other', word);
+      if (this.negation !== undefined)
+        this.fail('RULES_BAD_WORD', 'two "!" one after the other', word, 'leave one out');
       this.negation = word;
       return;
     }
@@ -153,16 +160,21 @@ class RuleParser {
 
   private value(option: Token, attached: Token[]): Token {
     const value = attached.pop() ?? this.words[this.at++];
-    return value ?? this.fail('RULES_MISSING_ARGUMENT', `${option.text} needs an argument`, option);
+    return (
+      value ??
+      this.fail('RULES_MISSING_ARGUMENT', `${option.text} needs an argument`, option, 'write it behind the option')
+    );
   }
 
   private fixedOption(letter: string, word: Token, negated: boolean, attached: Token[]): void {
     if (letter !== '-m') {
       const once = letter === '-g' ? '-j' : letter;
-      if (this.seen.has(once)) this.fail('RULES_DUPLICATE_OPTION', `${word.text} is given more than once`, word);
+      if (this.seen.has(once))
+        this.fail('RULES_DUPLICATE_OPTION', `${word.text} is given more than once`, word, 'leave one out');
       this.seen.add(once);
     }
-    if (negated && !NEGATABLE.has(letter)) this.fail('RULES_NOT_NEGATABLE', `${word.text} cannot be negated`, word);
+    if (negated && !NEGATABLE.has(letter))
+      this.fail('RULES_NOT_NEGATABLE', `${word.text} cannot be negated`, word, 'leave out the "!"');
     const value = WITHOUT_ARGUMENT.has(letter) ? word : this.value(word, attached);
     const fail = this.fail.bind(this);
     const { family } = this.environment;
@@ -246,7 +258,7 @@ class RuleParser {
     const { chains, table, family } = this.environment;
     if (chains.has(name)) {
       if (isBuiltin(table, name))
-        this.fail('RULES_JUMP_TO_BUILTIN', `${name} is a built-in chain, which no rule may jump to`, word);
+        this.fail('RULES_JUMP_TO_BUILTIN', `${name} is a built-in chain, which no rule may jump to`, word, OWN_CHAIN);
       this.verdict = { kind: 'jump', chain: name };
       return;
     }
@@ -277,7 +289,7 @@ class RuleParser {
     const { chains, table } = this.environment;
     if (!chains.has(word.text)) this.unknownChain(word.text, word, []);
     if (isBuiltin(table, word.text)) {
-      this.fail('RULES_JUMP_TO_BUILTIN', `${word.text} is a built-in chain, which no rule may go to`, word);
+      this.fail('RULES_JUMP_TO_BUILTIN', `${word.text} is a built-in chain, which no rule may go to`, word, OWN_CHAIN);
     }
     this.verdict = { kind: 'goto', chain: word.text };
   }
@@ -359,12 +371,13 @@ class RuleParser {
     this.fail('RULES_WRONG_TABLE', what, token, `it works in table ${tables}`);
   }
 
-  private fail(code: string, what: string, token: Token | undefined, advice?: string): never {
+  private fail(code: string, what: string, token: Token | undefined, advice: string): never {
     const { file, line } = this.environment;
     throw new NatreplayError(code, what, { file, line, column: token?.column, advice });
   }
 }
 
+const OWN_CHAIN = 'put its rules into a chain of your own';
 const SKIP_ADVICE = 'with --unsupported skip such rules never match and are listed in the report';
 const NEGATABLE = new Set(['-s', '-d', '-p', '-i', '-o', '-f']);
 const WITHOUT_ARGUMENT = new Set(['-f', '-4', '-6']);
@@ -373,12 +386,12 @@ function isVerdict(name: string): name is 'ACCEPT' | 'DROP' | 'RETURN' {
   return VERDICTS.includes(name);
 }
 
-function strayAdvice(word: Token, before: Token | undefined): string | undefined {
-  if (before?.text === '!') return undefined;
+function strayAdvice(word: Token, before: Token | undefined): string {
+  if (before?.text === '!') return 'a "!" stands before an option';
   if (/[,:]$/.test(before?.text ?? '') || word.text.startsWith(',')) return 'lists are written without blanks';
   return 'a value with blanks must be quoted';
 }
 
-function againAdvice(kind: 'match' | 'target', name: string): string | undefined {
-  return kind === 'match' ? `write -m ${name} again for a second one` : undefined;
+function againAdvice(kind: 'match' | 'target', name: string): string {
+  return kind === 'match' ? `write -m ${name} again for a second one` : 'leave one out';
 }

@@ -130,7 +130,7 @@ describe('errors say where and what to do', () => {
       'a port that is none',
       rule('-A DOCKER -p tcp --dport 70000'),
       'RULES_BAD_PORT',
-      'rules.v4:3:26: port 70000 is not between 0 and 65535',
+      'rules.v4:3:26: port 70000 is not between 0 and 65535; correct the number',
     ],
     [
       'a missing chain',
@@ -253,6 +253,8 @@ describe('--unsupported skip', () => {
     '-A INPUT -p tcp -m tcp --dport 22 -m recent --update --seconds 60 --name "a b" ! --rsource -j x',
     '-A INPUT -p tcp -j TPROXY --on-port 5000',
     '-A INPUT -m nobody-knows --this "x y" -j DROP',
+    '-A INPUT -p tcp -m tcp --dport 22 ! --new-option 5 --another -j LOG --to-nobody x',
+    '-A INPUT -m conntrack --ctanything NEW -j DROP',
     '-A INPUT -j DROP',
     'COMMIT',
     '',
@@ -266,18 +268,25 @@ describe('--unsupported skip', () => {
       [2, true],
       [3, true],
       [4, true],
-      [5, false],
+      [5, true],
+      [6, true],
+      [7, false],
     ]);
     expect(ruleset.skipped.map(({ missing, rule }) => `${rule.number} ${missing}`)).toEqual([
       '2 match recent',
       '3 target TPROXY',
       '4 match nobody-knows',
+      '5 option --new-option',
+      '6 option --ctanything',
     ]);
   });
 
   it('prints them as they were written', () => {
     expect(printRules(ruleset)).toContain(
       '-A INPUT -p tcp -m tcp --dport 22 -m recent --update --seconds 60 --name "a b" ! --rsource -j x\n',
+    );
+    expect(printRules(ruleset)).toContain(
+      '-A INPUT -p tcp -m tcp --dport 22 ! --new-option 5 --another -j LOG --to-nobody x\n-A INPUT -m conntrack --ctanything NEW -j DROP\n',
     );
     expect(printRules(parse(printRules(ruleset), 'skip'))).toBe(printRules(ruleset));
   });

@@ -64,7 +64,7 @@ function parseTypes(found: ParsedOption | undefined, context: ParseContext): Add
       return context.fail('RULES_BAD_ADDRESS_TYPE', `"${word}" is not an address type`, token, advice);
     }
     if (context.family === 6 && (word.toUpperCase() === 'BROADCAST' || index >= TYPES.indexOf('PROHIBIT'))) {
-      context.fail('RULES_WRONG_FAMILY', `address type ${word} is not for IPv6`, token);
+      context.fail('RULES_WRONG_FAMILY', `address type ${word} is not for IPv6`, token, 'use it in IPv4 rules');
     }
     mask |= 1 << index;
   }

@@ -17,7 +17,7 @@ export const comment: MatchExtension<string> = {
     const found = find(options, '--comment');
     const text = found === undefined ? '' : argument(found).text;
     if (Buffer.byteLength(text) > MAX_COMMENT) {
-      context.fail('RULES_TOO_LONG', `a comment of more than ${MAX_COMMENT} bytes`, found?.args[0]);
+      context.fail('RULES_TOO_LONG', `a comment of more than ${MAX_COMMENT} bytes`, found?.args[0], 'shorten it');
     }
     return text;
   },

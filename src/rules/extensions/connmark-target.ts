@@ -27,7 +27,10 @@ function parseShift(options: readonly ParsedOption[], context: ParseContext): nu
   if (found === undefined) return 0;
   const token = argument(found);
   const bits = parseUnsigned(token.text, 32);
-  if (bits === undefined) return context.fail('RULES_BAD_NUMBER', `"${token.text}" is not a number of bits`, token);
+  if (bits === undefined) {
+    const what = `"${token.text}" is not a number of bits`;
+    return context.fail('RULES_BAD_NUMBER', what, token, 'write one from 0 to 32');
+  }
   return found.name === '--left-shift-mark' ? bits : -bits;
 }
 

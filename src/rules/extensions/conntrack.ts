@@ -75,7 +75,10 @@ function parseExpire(token: Token, context: ParseContext): PortRange {
   const read = (text: string, missing: number): number => {
     if (text === '') return missing;
     const value = parseUnsigned(text, MAX_SECONDS);
-    return value ?? context.fail('RULES_BAD_NUMBER', `"${text}" is not a number of seconds`, token);
+    return (
+      value ??
+      context.fail('RULES_BAD_NUMBER', `"${text}" is not a number of seconds`, token, 'write it like 60 or 60:300')
+    );
   };
   const min = read(low, 0);
   return { min, max: high === undefined ? min : read(high, MAX_SECONDS) };
@@ -84,12 +87,13 @@ function parseExpire(token: Token, context: ParseContext): PortRange {
 function parseCtNetwork(token: Token, context: ParseContext): Network {
   const network = parseNetwork(token.text, context.family);
   if (!('wrong' in network)) return network;
-  return context.fail('RULES_BAD_ADDRESS', `"${token.text}" is not an IPv${context.family} address or network`, token);
+  const what = `"${token.text}" is not an IPv${context.family} address or network`;
+  return context.fail('RULES_BAD_ADDRESS', what, token, 'write it as numbers: host names are not looked up');
 }
 
 function parseCtProtocol(token: Token, context: ParseContext): number {
   const number = protocolNumber(token.text);
-  return number ?? context.fail('RULES_BAD_PROTOCOL', `"${token.text}" is not a protocol`, token);
+  return number ?? context.fail('RULES_BAD_PROTOCOL', `"${token.text}" is not a protocol`, token, 'write its number');
 }
 
 function parseDirection(found: ParsedOption | undefined, context: ParseContext): 'ORIGINAL' | 'REPLY' | undefined {

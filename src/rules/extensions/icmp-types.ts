@@ -103,7 +103,12 @@ function parseType(token: Token, types: readonly NamedType[], context: ParseCont
   if (found !== undefined) {
     const other = named[1];
     if (exact === undefined && other !== undefined) {
-      context.fail('RULES_BAD_ICMP_TYPE', `ICMP type "${token.text}" could be ${found[0]} or ${other[0]}`, token);
+      context.fail(
+        'RULES_BAD_ICMP_TYPE',
+        `ICMP type "${token.text}" could be ${found[0]} or ${other[0]}`,
+        token,
+        'write it in full',
+      );
     }
     const [, type, code] = found;
     return { type, minCode: code ?? 0, maxCode: code ?? 255 };

@@ -23,7 +23,15 @@ export const length: MatchExtension<LengthOptions> = {
     const read = (text: string, missing: number): number => {
       if (text === '' && high !== undefined) return missing;
       const value = parseUnsigned(text, 65535);
-      return value ?? context.fail('RULES_BAD_NUMBER', `"${token.text}" is not a length (0-65535)`, token);
+      return (
+        value ??
+        context.fail(
+          'RULES_BAD_NUMBER',
+          `"${token.text}" is not a length (0-65535)`,
+          token,
+          'write it like 100 or 100:200',
+        )
+      );
     };
     const min = read(low, 0);
     return { negated: found.negated, min, max: high === undefined ? min : read(high, 65535) };

@@ -78,7 +78,8 @@ export const limit: MatchExtension<LimitOptions> = {
     const found = find(options, '--limit-burst');
     const burst = found === undefined ? DEFAULT_BURST : parseUnsigned(argument(found).text, MAX_BURST);
     if (burst === undefined || burst === 0) {
-      return context.fail('RULES_BAD_NUMBER', `a burst is between 1 and ${MAX_BURST}`, found?.args[0]);
+      const what = `a burst is between 1 and ${MAX_BURST}`;
+      return context.fail('RULES_BAD_NUMBER', what, found?.args[0], `5 is iptables' own`);
     }
     return { period, burst };
   },

@@ -50,7 +50,8 @@ export function parsePrefix(found: ParsedOption | undefined, max: number, contex
   if (found === undefined) return '';
   const token = argument(found);
   if (token.text === '') context.fail('RULES_BAD_PREFIX', 'the prefix is empty', token, `leave out ${found.name}`);
-  if (/[\r\n]/.test(token.text)) context.fail('RULES_BAD_PREFIX', 'a prefix cannot hold line ends', token);
+  if (/[\r\n]/.test(token.text))
+    context.fail('RULES_BAD_PREFIX', 'a prefix cannot hold line ends', token, 'take them out');
   return token.text.slice(0, max);
 }
 

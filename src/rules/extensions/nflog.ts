@@ -61,7 +61,12 @@ function parseNumber(
   const token = argument(found);
   const value = parseUnsigned(token.text, max);
   if (value === undefined || value < min) {
-    return context.fail('RULES_BAD_NUMBER', `"${token.text}" is not between ${min} and ${max}`, token);
+    return context.fail(
+      'RULES_BAD_NUMBER',
+      `"${token.text}" is not between ${min} and ${max}`,
+      token,
+      'correct the number',
+    );
   }
   return value === unset ? [] : [[name, value]];
 }

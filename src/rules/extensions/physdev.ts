@@ -51,7 +51,12 @@ export const physdev: MatchExtension<PhysdevOptions> = {
       if (found === undefined) return [];
       const value = found.args.length > 0 ? argument(found) : undefined;
       if (value !== undefined && (value.text === '' || value.text.length > 15 || /[\s"\\]/.test(value.text))) {
-        context.fail('RULES_BAD_INTERFACE', `"${value.text}" cannot be an interface`, value);
+        context.fail(
+          'RULES_BAD_INTERFACE',
+          `"${value.text}" cannot be an interface`,
+          value,
+          'names have 1 to 15 characters and no blanks',
+        );
       }
       return [{ name, negated: found.negated, value: value?.text }];
     });

@@ -14,14 +14,24 @@ function parseNumber(found: ParsedOption, min: number, context: ParseContext): n
   const token = argument(found);
   const value = parseUnsigned(token.text, 0xffffffff);
   if (value !== undefined && value >= min) return value;
-  return context.fail('RULES_BAD_NUMBER', `"${token.text}" is not a number from ${min} on`, token);
+  return context.fail(
+    'RULES_BAD_NUMBER',
+    `"${token.text}" is not a number from ${min} on`,
+    token,
+    'write a whole number',
+  );
 }
 
 function parseProbability(found: ParsedOption, context: ParseContext): number {
   const token = argument(found);
   const value = /^[0-9]*\.?[0-9]+(e-?[0-9]+)?$/i.test(token.text) ? Number(token.text) : Number.NaN;
   if (value >= 0 && value <= 1) return Math.round(value * WHOLE);
-  return context.fail('RULES_BAD_NUMBER', `"${token.text}" is not a probability between 0 and 1`, token);
+  return context.fail(
+    'RULES_BAD_NUMBER',
+    `"${token.text}" is not a probability between 0 and 1`,
+    token,
+    'write it like 0.25',
+  );
 }
 
 function parseNth(options: readonly ParsedOption[], context: ParseContext): StatisticOptions {
@@ -32,7 +42,13 @@ function parseNth(options: readonly ParsedOption[], context: ParseContext): Stat
   }
   const n = parseNumber(every, 1, context);
   const p = parseNumber(packet, 0, context);
-  if (p >= n) context.fail('RULES_BAD_NUMBER', `--packet ${p} is not below --every ${n}`, argument(packet));
+  if (p >= n)
+    context.fail(
+      'RULES_BAD_NUMBER',
+      `--packet ${p} is not below --every ${n}`,
+      argument(packet),
+      'counting begins at 0',
+    );
   return { mode: 'nth', negated: every.negated, every: n, packet: p };
 }
 
@@ -53,7 +69,12 @@ export const statistic: MatchExtension<StatisticOptions> = {
     if (mode !== 'random') context.fail('RULES_BAD_MODE', `"${mode}" is not a mode`, found?.args[0], 'random or nth');
     const probability = find(options, '--probability');
     if (probability === undefined) {
-      return context.fail('RULES_MISSING_OPTION', 'mode random needs --probability', undefined);
+      return context.fail(
+        'RULES_MISSING_OPTION',
+        'mode random needs --probability',
+        undefined,
+        'add --probability 0.5',
+      );
     }
     return { mode: 'random', negated: probability.negated, probability: parseProbability(probability, context) };
   },

@@ -41,7 +41,8 @@ export function exclusive(options: readonly ParsedOption[], context: ParseContex
   const found = options.filter((candidate) => names.includes(candidate.name));
   const [first, second] = found;
   if (first === undefined || second === undefined) return;
-  context.fail('RULES_OPTIONS_EXCLUDE', `${second.name} cannot be used together with ${first.name}`, second.token);
+  const what = `${second.name} cannot be used together with ${first.name}`;
+  context.fail('RULES_OPTIONS_EXCLUDE', what, second.token, 'leave one of them out');
 }
 
 /** `! ` where an option is negated, else nothing. */

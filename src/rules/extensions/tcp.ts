@@ -67,7 +67,12 @@ function parseOption(found: ParsedOption, context: ParseContext): number {
   const token = argument(found);
   const kind = parseUnsigned(token.text, 255);
   if (kind !== undefined && kind > 0) return kind;
-  return context.fail('RULES_BAD_NUMBER', `"${token.text}" is not a TCP option kind (1-255)`, token);
+  return context.fail(
+    'RULES_BAD_NUMBER',
+    `"${token.text}" is not a TCP option kind (1-255)`,
+    token,
+    'write it as a number',
+  );
 }
 
 /** Option kinds are looked for as the kernel does, which takes a length byte of 0 for 1. */

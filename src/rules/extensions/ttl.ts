@@ -31,7 +31,12 @@ function hopMatch(name: 'ttl' | 'hl', family: 4 | 6, offset: number): MatchExten
       const token = argument(found);
       const value = parseUnsigned(token.text, 255);
       if (value === undefined)
-        return context.fail('RULES_BAD_NUMBER', `"${token.text}" is not between 0 and 255`, token);
+        return context.fail(
+          'RULES_BAD_NUMBER',
+          `"${token.text}" is not between 0 and 255`,
+          token,
+          'correct the number',
+        );
       if (found.name.endsWith('-eq')) return { compare: found.negated ? 'ne' : 'eq', value };
       return { compare: found.name.endsWith('-lt') ? 'lt' : 'gt', value };
     },

@@ -80,10 +80,11 @@ export function rangeOfOne(
 
 export function parseNatRange(options: readonly ParsedOption[], option: string, context: ParseContext): NatRange {
   const token = options.find((found) => found.name === option)?.args[0];
-  if (token === undefined) return context.fail('RULES_MISSING_OPTION', `${option} is missing`, undefined);
+  if (token === undefined)
+    return context.fail('RULES_MISSING_OPTION', `${option} is missing`, undefined, `add ${option} ADDRESS`);
   const { addresses, ports } = splitAddress(token.text, context.family);
   if (addresses === '' && (ports === undefined || ports === '')) {
-    context.fail('RULES_BAD_ADDRESS', `"${token.text}" names neither an address nor a port`, token);
+    context.fail('RULES_BAD_ADDRESS', `"${token.text}" names neither an address nor a port`, token, 'name one of them');
   }
   if (ports !== undefined) requireMappableProtocol(context, token);
   const part = ports === undefined ? undefined : parsePortPart(ports, token, context, option === '--to-destination');
@@ -97,7 +98,8 @@ export function parseAddressRange(text: string, token: Token, context: ParseCont
   const read = (part: string): Uint32Array => {
     const address = parseAddress(part, context.family)?.words;
     if (address !== undefined) return address;
-    return context.fail('RULES_BAD_ADDRESS', `"${part}" is not an IPv${context.family} address`, token);
+    const what = `"${part}" is not an IPv${context.family} address`;
+    return context.fail('RULES_BAD_ADDRESS', what, token, 'write it as numbers: host names are not looked up');
   };
   if (dash < 0) {
     const address = read(text);

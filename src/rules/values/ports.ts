@@ -19,7 +19,7 @@ export function parsePort(text: string, token: Token, context: ParseContext): nu
     'RULES_BAD_PORT',
     number ? `port ${text} is not between 0 and 65535` : `"${text}" is neither a port number nor a known service`,
     token,
-    number ? undefined : didYouMean(text, SERVICE_NAMES, 'write the port as a number'),
+    number ? 'correct the number' : didYouMean(text, SERVICE_NAMES, 'write the port as a number'),
   );
 }
 
