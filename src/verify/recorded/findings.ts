@@ -1,5 +1,4 @@
 /** Sorts what has no equal counterpart: disagreements, connection by connection, and what is none though it looks so. */
-import { formatAddress } from '../../host/address.js';
 import type { Host, InterfaceIndex } from '../../host/types.js';
 import { PROTO_ICMP, PROTO_ICMPV6, PROTO_TCP, PROTO_UDP, TCP_RST } from '../../packet/transport.js';
 import { Tuple } from '../../packet/tuple.js';
@@ -27,8 +26,26 @@ export interface FindingsOptions {
   readonly isCaptured: (iface: InterfaceIndex) => boolean;
 }
 
+/** So many kept ports may be chance; more must not be so many times as often as chance has it. */
+const FEW_UNDRAWN = 3;
+const TOO_MANY_TIMES = 10;
+
+/** A connection that kept its port though these rules draw one; `chance` that it does by itself. */
+export interface Undrawn {
+  readonly received: Received;
+  readonly sent: Sent;
+  readonly chance: number;
+}
+
+/** A finding as it grows. */
+interface Draft {
+  readonly packets: Finding['packets'];
+  /** Of the packet that stands for all. */
+  time: number;
+  first: Omit<Finding, 'packets'> | undefined;
+}
+
 export class Findings {
-  readonly list: Finding[] = [];
   readonly counts: Record<FindingKind, number> = { differs: 0, missing: 0, unexplained: 0 };
   /** Connections that are not in the list any more. */
   omitted = 0;
@@ -49,8 +66,11 @@ export class Findings {
   /** No more records come. */
   ended = false;
 
-  private readonly byConnection = new Map<string, Finding>();
+  private readonly list: Draft[] = [];
+  private readonly byConnection = new Map<string, Draft>();
   private readonly older = new RecentTexts();
+  /** TCP connections whose SYN is in the captures, on either side. */
+  private readonly begun = new RecentTexts();
   private readonly agreeing = new RecentTexts();
   /** Connections whose packets the host took in, or refused; and who sent them. */
   private readonly kept = new RecentTexts();
@@ -61,9 +81,19 @@ export class Findings {
 
   constructor(private readonly options: FindingsOptions) {}
 
-  /** The connection's first packet was not its beginning. */
+  /** A SYN, coming in or going out. */
+  begins(packet: Anatomy): void {
+    this.begun.add(connectionKey(packet));
+  }
+
+  hasBegun(packet: Anatomy): boolean {
+    return this.begun.has(connectionKey(packet));
+  }
+
+  /** The connection's first packet in the captures does not begin it, unless a SYN was seen after all. */
   beganBefore(packet: Anatomy): void {
-    this.older.add(connectionKey(packet));
+    const key = connectionKey(packet);
+    if (!this.begun.has(key)) this.older.add(key);
   }
 
   /** A packet that the host kept for itself or refused, so that it may have answered. */
@@ -103,10 +133,17 @@ export class Findings {
     const belongs = this.byConnection.has(connectionKey(packet));
     const own = this.isOwn(packet.tuple(this.tuple));
     if (!belongs && this.isAnswer(sent, own)) this.countAnswer(packet);
-    else if (!belongs && own) this.setAside.own++;
     else if (!belongs && !this.allCaptured()) this.setAside.cameElsewhere++;
+    else if (!belongs && own) this.setAside.own++;
     else if (!belongs && sent.time < this.begin + EDGE_MS) this.setAside.beforeCapture++;
     else this.add('unexplained', undefined, sent, [], reasonOfUnexplained(this.agreeing.has(connectionKey(packet))));
+  }
+
+  /** Connections that disagree, in the order of their first such packet. */
+  get findings(): Finding[] {
+    return [...this.list]
+      .sort((a, b) => a.time - b.time)
+      .flatMap(({ first, packets }) => (first === undefined ? [] : [{ ...first, packets }]));
   }
 
   private add(
@@ -117,7 +154,7 @@ export class Findings {
     reason: string,
   ): void {
     this.counts[kind]++;
-    const keys = [received?.packet, received?.left, sent?.packet].flatMap((each) =>
+    const keys = [received?.packet, received?.left, received?.became, sent?.packet].flatMap((each) =>
       each === undefined ? [] : [connectionKey(each)],
     );
     let finding = keys.map((key) => this.byConnection.get(key)).find((each) => each !== undefined);
@@ -126,17 +163,25 @@ export class Findings {
         this.omitted++;
         return;
       }
-      const predicted = received === undefined ? undefined : this.predictionOf(received);
       finding = {
-        kind,
         packets: { differs: 0, missing: 0, unexplained: 0 },
+        time: Number.POSITIVE_INFINITY,
+        first: undefined,
+      };
+      this.list.push(finding);
+    }
+    // Differences are found sooner than what was not predicted at all, so the first one found need not be the first.
+    const time = (received ?? sent)?.time ?? 0;
+    if (time < finding.time) {
+      finding.time = time;
+      finding.first = {
+        kind,
         incoming: received === undefined ? undefined : this.placeOf(received),
         recorded: sent === undefined ? undefined : this.placeOf(sent),
-        predicted,
+        predicted: received === undefined ? undefined : this.predictionOf(received),
         fields,
         reason,
       };
-      this.list.push(finding);
     }
     finding.packets[kind]++;
     for (const key of keys) if (!this.byConnection.has(key)) this.byConnection.set(key, finding);
@@ -152,9 +197,24 @@ export class Findings {
     return fields;
   }
 
+  /** Ports that the host kept though these rules draw them: by chance now and then, as a rule if its rules differ. */
+  undrawn(kept: readonly Undrawn[], draws: number): void {
+    const byChance = kept.reduce((sum, { chance }) => sum + chance, 0) * Math.max(1, draws / Math.max(1, kept.length));
+    if (kept.length < FEW_UNDRAWN || kept.length < TOO_MANY_TIMES * byChance) return;
+    for (const { received, sent } of kept) {
+      this.add(
+        'differs',
+        received,
+        sent,
+        [],
+        'the host kept its port, these rules draw one: they say --random, its do not',
+      );
+    }
+  }
+
   private isOlder(received: Received, sent: Sent): boolean {
     const keys = [connectionKey(received.packet), connectionKey(sent.packet)];
-    if (keys.some((key) => this.byConnection.has(key))) return false;
+    if (keys.some((key) => this.byConnection.has(key) || this.begun.has(key))) return false;
     return keys.some((key) => this.older.has(key)) || this.answersOlder(received);
   }
 
@@ -200,11 +260,11 @@ export class Findings {
     };
   }
 
-  private predictionOf({ verdict, egress, left, rule, why }: Received): Prediction {
+  private predictionOf({ verdict, egress, left, became, rule, why }: Received): Prediction {
     return {
       verdict,
       iface: left === undefined ? undefined : this.options.host.interfaces[egress]?.name,
-      packet: left?.text,
+      packet: (left ?? became)?.text,
       rule: rule === '' ? undefined : rule,
       why: why === '' ? undefined : why,
     };
@@ -221,8 +281,3 @@ function kindOfAnswer(packet: Anatomy): string {
   const type = packet.has(1) ? view.getUint8(l4) : -1;
   return type === (protocol === PROTO_ICMP ? 0 : 129) ? 'echo replies' : 'other ICMP';
 }
-
-export const addressText = (packet: Anatomy, side: 'source' | 'destination'): string => {
-  const tuple = packet.tuple();
-  return formatAddress(packet.version, tuple[side]);
-};

@@ -26,7 +26,10 @@ const finding = z.object({
     .object({
       verdict: z.string(),
       iface: z.string().nullable(),
-      packet: z.string().nullable().describe('As it would leave; null unless it is forwarded.'),
+      packet: z
+        .string()
+        .nullable()
+        .describe('As it would leave, or as it is when dropped or delivered; null if it is as it came in.'),
       rule: z.string().nullable().describe('What translated it, table:chain:number.'),
       why: z.string().nullable().describe('Why it was dropped, or went past NAT.'),
     })

@@ -5,7 +5,7 @@
 import type { PortChoice, PortChooser, PortRefusal } from '../../netfilter/nat/portchoice.js';
 import { PROTO_ICMP, PROTO_ICMPV6 } from '../../packet/transport.js';
 import { sameAddress, Tuple } from '../../packet/tuple.js';
-import { type Anatomy, ipId, sameContent } from './packet.js';
+import { type Anatomy, ipId, isSyn, sameContent } from './packet.js';
 import type { IdentityIndex, Sent } from './store.js';
 import type { LearntPorts } from './types.js';
 
@@ -25,6 +25,8 @@ export class PortLearner implements PortChooser {
   readonly answers: PortAnswers = { chosen: [], overruled: new Map() };
   /** The port these rules would have kept, where the current packet's connection was given another one. */
   kept: number | undefined;
+  /** The host kept the current connection's port, though these rules draw one; and how likely that was by chance. */
+  undrawn: number | undefined;
   private packet: Anatomy | undefined;
   private time = 0;
   /** What the host sent in place of the current packet, once found. */
@@ -35,7 +37,11 @@ export class PortLearner implements PortChooser {
   /** Tuples that connections have, as they look outside: the same one does not belong to another. */
   private readonly claims = new Map<string, number>();
 
-  constructor(private readonly sent: IdentityIndex<Sent>) {}
+  /** `wasBegun`: the connection that a packet belongs to has its beginning in the captures. */
+  constructor(
+    private readonly sent: IdentityIndex<Sent>,
+    private readonly wasBegun: (packet: Anatomy) => boolean = () => false,
+  ) {}
 
   /** The packet that the engine is about to be asked about. */
   begin(packet: Anatomy, time: number): void {
@@ -44,6 +50,7 @@ export class PortLearner implements PortChooser {
     this.own = undefined;
     this.asked = false;
     this.kept = undefined;
+    this.undrawn = undefined;
   }
 
   choose(choice: PortChoice): number | undefined {
@@ -52,6 +59,7 @@ export class PortLearner implements PortChooser {
     const port = seen === undefined ? undefined : this.portOf(seen, choice);
     if (port === undefined) this.counts.unknown++;
     else this.counts.learnt++;
+    if (port === choice.mapping.sourcePort && choice.manipulation === 'src') this.undrawn = 1 / choice.count;
     this.answers.chosen.push(port);
     return port;
   }
@@ -63,7 +71,10 @@ export class PortLearner implements PortChooser {
 
   overrule(choice: PortChoice): number | undefined {
     const call = this.overruleCalls++;
-    if (this.asked) return undefined;
+    const { packet } = this;
+    // A packet in the middle of a connection that began otherwise than predicted shows where that led, not a draw.
+    if (this.asked || packet === undefined || (packet.isTcp && !isSyn(packet) && this.wasBegun(packet)))
+      return undefined;
     const seen = this.find(choice, choice.mapping.sourcePort);
     if (seen === undefined) return undefined;
     const port = this.portOf(seen, choice);

@@ -18,9 +18,11 @@ import {
   PROTO_ICMPV6,
   PROTO_TCP,
   PROTO_UDP,
+  TCP_ACK,
   TCP_CHECKSUM,
   TCP_FLAGS,
   TCP_MIN_HEADER,
+  TCP_SYN,
   tcpHeaderLength,
   UDP_CHECKSUM,
   UDP_HEADER,
@@ -212,6 +214,9 @@ function sameBytes(a: Anatomy, fromA: number, b: Anatomy, fromB: number): boolea
   const size = Math.max(0, Math.min(a.bytes.length - fromA, b.bytes.length - fromB));
   return Buffer.compare(a.bytes.subarray(fromA, fromA + size), b.bytes.subarray(fromB, fromB + size)) === 0;
 }
+
+/** The first packet of a TCP connection. */
+export const isSyn = (packet: Anatomy): boolean => packet.isTcp && (packet.tcpFlags & (TCP_SYN | TCP_ACK)) === TCP_SYN;
 
 const answer = new Tuple();
 

@@ -38,9 +38,13 @@ export function reasonOfDifference(
   return 'the host has rules that change this field, or natreplay is wrong here: please report it';
 }
 
-function reasonOfVerdict({ verdict, why, packet }: Received, sent: Sent): string {
+function reasonOfVerdict({ verdict, why, rule, packet, became }: Received, sent: Sent): string {
+  const elsewhere = became !== undefined && differs(became, sent.packet, 'destination');
+  if (verdict === 'drop' && elsewhere)
+    return `these rules send it to another destination than the host did${by(rule)}, and drop it there (${why})`;
   if (verdict === 'drop') return `these rules drop it (${why}), the host's did not`;
   if (verdict !== 'local') return `natreplay holds it (${why === '' ? verdict : why}), the host sent it on`;
+  if (became !== undefined) return `these rules send it to the host itself${by(rule)}, the host's rules sent it on`;
   return differs(packet, sent.packet, 'destination')
     ? "no rule here sends it on, so it is for the host itself; the host's rules have a DNAT for it"
     : 'it is for the host itself by its addresses in the host file, and the host sent it on: that host has other addresses';

@@ -12,6 +12,7 @@ import { inferHost } from '../../host/infer/infer.js';
 import { hostProblems } from '../../host/problems.js';
 import type { Host } from '../../host/types.js';
 import { Engine } from '../../netfilter/engine.js';
+import type { PortChooser } from '../../netfilter/nat/portchoice.js';
 import {
   CT_NEW,
   CT_NONE,
@@ -24,19 +25,19 @@ import {
 import { FLAG_OUTGOING, KIND_CUT, KIND_OTHER, PacketColumns } from '../../packet/columns.js';
 import { LINKTYPE_ETHERNET } from '../../packet/link.js';
 import { type ChecksumMode, parseSlab } from '../../packet/parse.js';
-import { PROTO_TCP, PROTO_UDP, TCP_ACK, TCP_SYN } from '../../packet/transport.js';
+import { PROTO_TCP, PROTO_UDP } from '../../packet/transport.js';
 import { IngressStage, LOCAL_NAME } from '../../pipeline/ingress.js';
 import { VERDICT_NAMES } from '../../pipeline/packetlog.js';
 import type { CaptureInput } from '../../pipeline/replay.js';
 import { samplePackets } from '../../pipeline/samples.js';
 import type { Ruleset } from '../../rules/types.js';
-import { Findings } from './findings.js';
-import { type PortAnswers, PortLearner } from './learner.js';
+import { Findings, type Undrawn } from './findings.js';
+import { type PortAnswers, PortLearner, RememberedPorts } from './learner.js';
 import { Lookahead, type LookaheadOptions, timeOf } from './lookahead.js';
 import { Matcher } from './matcher.js';
-import { Anatomy, answerTo, isIpPacket } from './packet.js';
+import { Anatomy, answerTo, isIpPacket, isSyn } from './packet.js';
 import type { Received, Sent } from './store.js';
-import type { RecordedReport } from './types.js';
+import type { LearntPorts, RecordedReport } from './types.js';
 
 export interface RecordedOptions extends LookaheadOptions {
   readonly captures: readonly CaptureInput[];
@@ -74,6 +75,19 @@ export async function verifyRecorded(options: RecordedOptions): Promise<Recorded
   }
 }
 
+/**
+ * The ports that the real host drew, for a replay of the same captures with the same rules, host and seed. Reads the
+ * captures to their end, so none of them can be standard input: throws USAGE_STDIN.
+ */
+export async function learnPorts(options: RecordedOptions): Promise<{ chooser: PortChooser; ports: LearntPorts }> {
+  if (options.captures.some(({ path }) => path === '-'))
+    throw new NatreplayError('USAGE_STDIN', 'learning ports reads captures twice, so it cannot read standard input', {
+      advice: 'name a file',
+    });
+  const { answers, report } = await verifyRecorded(options);
+  return { chooser: new RememberedPorts(answers), ports: report.ports };
+}
+
 class RecordedRun {
   private readonly reader: CaptureReader;
   private stages: Stages | undefined;
@@ -84,6 +98,7 @@ class RecordedRun {
   /** Of slabs as they arrive, and as they are judged. */
   private arriving = new Bench(0);
   private judging = new Bench(0);
+  private readonly undrawn: Undrawn[] = [];
   private now = Number.NEGATIVE_INFINITY;
   /** The beginning of the packet in hand as it came in: tracking translates it where it lies. */
   private readonly scratch = new Uint8Array(KEPT_BYTES);
@@ -128,7 +143,7 @@ class RecordedRun {
       isCaptured: (iface) => captured.has(iface),
     });
     const matcher = new Matcher(findings);
-    const learner = new PortLearner(matcher.sent);
+    const learner = new PortLearner(matcher.sent, (packet) => findings.hasBegun(packet));
     const engine = new Engine(host, rules, { seed, portChooser: learner });
     const ingress = (): IngressStage => new IngressStage(host, interfaces, true);
     return { host, rulesets, captured, findings, matcher, learner, engine, arriving: ingress(), judging: ingress() };
@@ -183,6 +198,7 @@ class RecordedRun {
       const iface = stated >= 0 ? stated : interfaceOfMac(host, slab, columns.sender[i] as number);
       captured.note(iface);
       const packet = new Anatomy(Uint8Array.from(bytes));
+      if (isSyn(packet)) findings.begins(packet);
       matcher.addSent({ source, frame, time, iface, packet, used: false, claimed: false });
     }
   }
@@ -235,7 +251,8 @@ class RecordedRun {
     if (results.verdict[i] !== VERDICT_FORWARD) {
       const verdict = results.verdict[i];
       if (verdict === VERDICT_LOCAL || verdict === VERDICT_DROP) findings.keptByHost(before, time);
-      matcher.addReceived(this.receivedOf(stages, i, { source, frame, time, iface }, before, undefined));
+      const origin = { source, frame, time, iface };
+      matcher.addReceived(this.receivedOf(stages, i, origin, before, undefined, here));
       return;
     }
     this.predicted++;
@@ -251,6 +268,10 @@ class RecordedRun {
       this.unforeseen(stages, i, { source, frame, time, iface }, before, sent, learner.kept);
     } else if (results.state[i] === CT_NEW) {
       findings.agrees(before);
+      if (learner.undrawn !== undefined && this.undrawn.length < MOST_UNDRAWN) {
+        const received = this.receivedOf(stages, i, { source, frame, time, iface }, before, sent.packet);
+        this.undrawn.push({ received, sent, chance: learner.undrawn });
+      }
     }
   }
 
@@ -260,6 +281,7 @@ class RecordedRun {
     origin: Pick<Received, 'source' | 'frame' | 'time' | 'iface'>,
     before: Anatomy,
     left: Anatomy | undefined,
+    now?: Anatomy,
   ): Received {
     const { results } = this.judging;
     const { names } = engine.counters;
@@ -274,6 +296,7 @@ class RecordedRun {
       why: engine.reasons.words[results.why[i] as number] ?? '',
       egress: results.egress[i] as number,
       left,
+      became: now === undefined || results.nat[i] === 0 ? undefined : beginning(now),
       used: false,
     };
   }
@@ -297,8 +320,9 @@ class RecordedRun {
 
   /** Whether the connection began before the capture, as far as a packet of it tells. */
   private noteBeginning(packet: Anatomy, { engine, findings }: Stages, state: number): void {
-    if (packet.isTcp) {
-      if ((packet.tcpFlags & (TCP_SYN | TCP_ACK)) === TCP_SYN) return;
+    if (isSyn(packet)) {
+      findings.begins(packet);
+    } else if (packet.isTcp) {
       if (state === CT_NEW || (state === CT_NONE && !isTracked(engine, packet))) findings.beganBefore(packet);
     } else if (state === CT_NONE && packet.isIcmpError) {
       const about = packet.quoted();
@@ -310,6 +334,9 @@ class RecordedRun {
     const { matcher, findings, learner, host, rulesets } = stages;
     findings.ended = true;
     matcher.settle(Number.POSITIVE_INFINITY);
+    const before = findings.counts.differs;
+    findings.undrawn(this.undrawn, learner.counts.learnt);
+    matcher.agreed -= findings.counts.differs - before;
     const { differs, missing, unexplained } = findings.counts;
     const ofReaders = this.reader.warnings.map(({ file, message }) => `${file}: ${message}`);
     return {
@@ -326,7 +353,7 @@ class RecordedRun {
         unexplained,
         setAside: findings.setAside,
         ports: learner.counts,
-        findings: findings.list,
+        findings: findings.findings,
         omitted: findings.omitted,
         assumptions: host.assumptions,
         warnings: [...ofReaders, ...hostProblems(host, rulesets), ...(shortened ? [SHORTENED] : []), ...this.doubts()],
@@ -348,6 +375,9 @@ const SHORTENED =
 
 /** A tuple outside is not another connection's for so long. */
 const CLAIMS_STAY_MS = 3000;
+
+/** Enough of the connections that kept their ports to tell whether that is chance. */
+const MOST_UNDRAWN = 1000;
 
 interface Stages {
   readonly host: Host;
@@ -427,6 +457,9 @@ function ipBytes(slab: Slab, columns: PacketColumns, i: number): Uint8Array | un
   const bytes = slab.bytes.subarray(columns.l3[i] as number, (frame[i] as number) + (capturedLength[i] as number));
   return isIpPacket(bytes) ? bytes : undefined;
 }
+
+/** Enough of a packet to know it again, in memory of its own. */
+const beginning = ({ bytes }: Anatomy): Anatomy => new Anatomy(Uint8Array.from(bytes.subarray(0, KEPT_BYTES)));
 
 /** The interface whose MAC sent the frame, where the capture does not name one. */
 function interfaceOfMac(host: Host, slab: Slab, sender: number): number {

@@ -38,6 +38,8 @@ export interface Received extends Origin {
   readonly egress: InterfaceIndex;
   /** As it is predicted to leave; undefined when it is not forwarded. */
   readonly left: Anatomy | undefined;
+  /** What it was translated to before it was dropped or delivered; undefined if it was not. */
+  readonly became: Anatomy | undefined;
   used: boolean;
 }
 

@@ -16,7 +16,7 @@ export interface RecordPlace {
 export interface Prediction {
   readonly verdict: string;
   readonly iface: string | undefined;
-  /** As it would leave; undefined unless it is forwarded. */
+  /** As it would leave, or as it is when dropped or delivered; undefined if it is as it came in. */
   readonly packet: string | undefined;
   /** The rule that translated it, or why it was dropped. */
   readonly rule: string | undefined;
