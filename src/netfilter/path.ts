@@ -10,7 +10,7 @@ import { PROTO_ICMP, PROTO_ICMPV6 } from '../packet/transport.js';
 import { sameAddress } from '../packet/tuple.js';
 import type { NatRange } from '../rules/extension.js';
 import type { BuiltinChain, TableName } from '../rules/types.js';
-import type { HostAnswers } from './answers/answers.js';
+import { type HostAnswers, isResettable } from './answers/answers.js';
 import { type BridgeEntry, type Bridges, TO_ALL, TO_HOST, TO_SAME_PORT } from './bridges.js';
 import type { CompiledChain, CompiledTable, RuleCounterTable } from './compile.js';
 import type { Conntrack } from './conntrack/conntrack.js';
@@ -81,7 +81,7 @@ export class PacketPath {
         packet.hasTemplate = true;
         packet.zone = zone === 'mark' ? zoneWord(0, directions) | ZONE_MARK : zoneWord(zone, directions);
       },
-      reject: (packet, how) => parts.answers?.reject(packet, how),
+      reject: (packet, how) => this.refuse(packet, how),
     });
     parts.answers?.connect((answer) => this.originate(answer));
   }
@@ -307,6 +307,12 @@ export class PacketPath {
     packet.inInterface = egress;
     packet.outInterface = NO_INTERFACE;
     if (this.hook(packet, 'PREROUTING', true) && this.hook(packet, 'INPUT', true)) this.verdict = VERDICT_LOCAL;
+  }
+
+  /** A reset ends the connection whether or not its bytes are asked for. */
+  private refuse(packet: Packet, how: string): void {
+    if (how === 'tcp-reset' && packet.entry >= 0 && isResettable(packet)) this.parts.conntrack?.closeTcp(packet);
+    this.parts.answers?.reject(packet, how);
   }
 
   /** A packet of the host's own about the one in hand, on whose way nothing changes by it. */

@@ -35,6 +35,8 @@ export interface KernelCase {
   readonly connections?: readonly string[];
   /** First port of the range that a source port is drawn from. */
   readonly firstPort?: PortRange;
+  /** What the host itself says about the packets is compared, too. */
+  readonly answers?: boolean;
   /** What the kernel's random choice decides, in counters or connections: not compared. */
   readonly listings?: boolean;
 }
@@ -51,7 +53,7 @@ export interface CaseAnswer {
 }
 
 export async function askKernel(test: KernelCase, backend: Backend = 'legacy'): Promise<CaseAnswer> {
-  const gateway = await Gateway.open({ host: test.host, rules: test.rules, backend });
+  const gateway = await Gateway.open({ host: test.host, rules: test.rules, backend, answers: test.answers ?? false });
   try {
     const packets: SentPacket[] = [];
     const outputs: KernelOutput[] = [];
@@ -66,7 +68,7 @@ export async function askKernel(test: KernelCase, backend: Backend = 'legacy'): 
       delivered.push(...result.delivered);
     }
     const run = { packets, outputs, delivered };
-    const prediction = new Prediction(test.host, test.rules);
+    const prediction = new Prediction(test.host, test.rules, { hostPackets: test.answers ?? false });
     const { mismatches } = comparePrediction(run, prediction, test.firstPort);
     const conntrack = await gateway.conntrack();
     const counters = await gateway.counters();

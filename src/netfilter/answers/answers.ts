@@ -4,6 +4,7 @@
  * not applied. An answer belongs to the connection of the packet it is about, as RELATED, and goes through OUTPUT and
  * POSTROUTING like anything the host sends.
  */
+import { masqueradeAddress } from '../../host/sourceaddress.js';
 import type { Host, InterfaceIndex } from '../../host/types.js';
 import { NO_INTERFACE } from '../../host/types.js';
 import { fold, sumBytes } from '../../packet/checksum.js';
@@ -69,12 +70,11 @@ const DUMMY_ADDRESS = 0xc0000008;
 const DEFAULT_TTL = 64;
 /** Highest ICMP type the kernel knows; it takes those above for errors. */
 const ICMP_TYPES = 18;
-const GRE_CHECKSUM = 0x80;
 const PROTO_DCCP = 33;
 const PROTO_ESP = 50;
 const PROTO_AH = 51;
 /** Protocols whose payload is not held to a checksum before it is answered (kernel: nf_reject_verify_csum). */
-const UNVERIFIED = new Set([PROTO_SCTP, PROTO_UDPLITE, PROTO_DCCP, PROTO_ESP, PROTO_AH]);
+const UNVERIFIED = new Set([PROTO_SCTP, PROTO_UDPLITE, PROTO_DCCP, PROTO_GRE, PROTO_ESP, PROTO_AH]);
 
 export class HostAnswers {
   /** Answers to the packet in hand that left; whoever takes them empties it. */
@@ -105,7 +105,7 @@ export class HostAnswers {
   reject(packet: Packet, how: string): void {
     if (packet.family !== 4 || packet.fragmentOffset !== 0 || !this.isUnicast(packet)) return;
     if (how === 'tcp-reset') {
-      if (this.isResettable(packet)) this.send(packet, tcpReset(packet, { source: addressOf(packet), ttl: this.ttl }));
+      if (isResettable(packet)) this.send(packet, tcpReset(packet, { source: addressOf(packet), ttl: this.ttl }));
       return;
     }
     const code = REJECT_CODES.get(how);
@@ -145,7 +145,7 @@ export class HostAnswers {
   private sourceOf(packet: Packet): number {
     if (this.host.addressType(4, packet.destination) === 'local') return addressOf(packet);
     const own = this.useIngressAddress
-      ? this.addresses.of(packet, false).ownAddress()
+      ? (masqueradeAddress(this.host, 4, packet.inInterface, packet.source)?.[0] ?? 0)
       : this.addresses.towards(packet.source);
     return own === 0 ? DUMMY_ADDRESS : own;
   }
@@ -153,12 +153,6 @@ export class HostAnswers {
   private isUnicast(packet: Packet): boolean {
     const type = this.host.addressType(4, packet.destination);
     return type !== 'broadcast' && type !== 'multicast';
-  }
-
-  private isResettable(packet: Packet): boolean {
-    const { view, l4, end, protocol, badChecksum } = packet;
-    if (protocol !== PROTO_TCP || l4 + TCP_MIN_HEADER > end || badChecksum) return false;
-    return (view.getUint8(l4 + TCP_FLAGS) & TCP_RST) === 0;
   }
 
   private send(packet: Packet, bytes: Uint8Array): void {
@@ -178,6 +172,12 @@ export class HostAnswers {
   }
 }
 
+/** A segment that a reset may answer (kernel: nf_reject_ip_tcphdr_get). */
+export function isResettable({ view, l4, end, protocol, badChecksum }: Packet): boolean {
+  if (protocol !== PROTO_TCP || l4 + TCP_MIN_HEADER > end || badChecksum) return false;
+  return (view.getUint8(l4 + TCP_FLAGS) & TCP_RST) === 0;
+}
+
 const addressOf = (packet: Packet): number => packet.destination[0] as number;
 
 /**
@@ -191,6 +191,5 @@ function sumIsRight(packet: Packet): boolean {
   if (protocol === PROTO_UDP) {
     return l4 + UDP_HEADER > end || view.getUint16(l4 + UDP_CHECKSUM) === 0 || !packet.badChecksum;
   }
-  if (protocol === PROTO_GRE && (l4 + 1 > end || (view.getUint8(l4) & GRE_CHECKSUM) === 0)) return true;
   return fold(sumBytes(view, l4, end - l4)) === 0xffff;
 }

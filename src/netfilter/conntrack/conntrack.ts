@@ -38,7 +38,7 @@ import { relateIcmpError } from './icmperror.js';
 import { ICMPV6_GO_ON, ICMPV6_SETTLED, judgeIpv6 } from './icmpv6.js';
 import { SctpTracker } from './sctp.js';
 import { TcpTracker, TRACK_ACCEPT, TRACK_ACCEPT_AND_DELETE, TRACK_INVALID, TRACK_REPEAT } from './tcp.js';
-import type { ConntrackSettings } from './timeouts.js';
+import { type ConntrackSettings, TCP_CLOSE } from './timeouts.js';
 import { invertTuple, readPorts } from './tuples.js';
 
 /** A UDP connection counts as a stream when it is still busy after this long (kernel: 2 * HZ). */
@@ -226,6 +226,14 @@ export class Conntrack {
     this.created++;
     this.sweep(packet.now);
     return true;
+  }
+
+  /** The host resets the packet's connection itself (kernel: nf_conntrack_tcp_set_closing). */
+  closeTcp(packet: Packet): void {
+    const { words, entryWords, meta } = this.table;
+    const at = packet.entry * entryWords + meta;
+    words[at] = ((words[at] as number) & ~0xff00) | (TCP_CLOSE << 8);
+    words[at + META_EXPIRES] = packet.now + (this.settings.tcp[TCP_CLOSE] as number);
   }
 
   /** Called when the packet is through, whatever became of it: what it leaves unconfirmed or dying is given back. */
