@@ -6,6 +6,8 @@
  */
 import { ipPacket } from '../../src/verify/compare.js';
 import type { Gateway, KernelDelivery, KernelOutput, KernelPacket } from '../../src/verify/gateway.js';
+import { fragmentsOf } from './fragments.js';
+import { ALL_ODDITIES6, addressText, type Oddity6, SPOIL6, upperLayer } from './oddities6.js';
 import { ether, icmp, ip, tcp, udp } from './packets.js';
 import { SeededRandom } from './random.js';
 
@@ -36,6 +38,10 @@ export interface TrafficPlan {
   readonly odd?: number;
   /** What is odd about them; default: everything there is. */
   readonly oddities?: readonly Oddity[];
+  /** The same for IPv6 packets. */
+  readonly oddities6?: readonly Oddity6[];
+  /** Share of packets that come in fragments, 0..1; some of those out of order, twice, overlapping or not at all. */
+  readonly fragments?: number;
   /** Share of packets that are ICMP errors about packets seen before, 0..1. */
   readonly errors?: number;
   /** Share of steps that open a new connection, 0..1. */
@@ -82,6 +88,7 @@ const ROUND = 24;
 const TCP = 6;
 const UDP = 17;
 const ICMP = 1;
+const ICMPV6 = 58;
 
 /** Sends `count` packets and returns them with what became of each. The same seed makes the same choices. */
 export async function runTraffic(
@@ -118,6 +125,8 @@ interface Step {
 
 class Traffic {
   readonly #flows: Flow[] = [];
+  /** Fragments that are still to be sent. */
+  readonly #waiting: Step[] = [];
 
   constructor(
     readonly plan: TrafficPlan,
@@ -125,24 +134,33 @@ class Traffic {
   ) {}
 
   round(count: number): Step[] {
-    return Array.from({ length: count }, () => this.#step());
+    return Array.from({ length: count }, () => this.#waiting.shift() ?? this.#cut(this.#step()));
+  }
+
+  /** The step, or the first of the fragments it comes in. */
+  #cut(step: Step): Step {
+    const { random, plan } = this;
+    if (!random.chance(plan.fragments ?? 0)) return step;
+    const pieces = fragmentsOf(random, step.packet.frame);
+    const steps = pieces.map((frame) => ({ ...step, packet: { ...step.packet, frame } }));
+    this.#waiting.push(...steps.slice(1));
+    return steps[0] ?? step;
   }
 
   /** The kernel sent `output` because of a packet of the client: that is what the server answers from now on. */
   learn(flow: Flow, output: KernelOutput): void {
     const packet = ipPacket(output.frame);
-    const view = new DataView(packet.buffer, packet.byteOffset, packet.length);
-    const l4 = (view.getUint8(0) & 15) * 4;
-    const fragment = (view.getUint16(6) & 0x1fff) !== 0;
-    if (fragment || packet.length < l4 + 8 || view.getUint8(9) !== flow.protocol) return;
-    const port = (at: number): number => view.getUint16(l4 + at);
+    const header = upperLayer(packet);
+    if (header === undefined || packet.length < header.offset + 8 || header.protocol !== flow.protocol) return;
+    const port = (at: number): number =>
+      (packet[header.offset + at] ?? 0) * 256 + (packet[header.offset + at + 1] ?? 0);
     const ports = flow.protocol === TCP || flow.protocol === UDP;
     flow.server = {
       iface: output.iface,
-      own: packet.subarray(16, 20).join('.'),
+      own: destinationOf(packet),
       ownPort: ports ? port(2) : 0,
-      peer: packet.subarray(12, 16).join('.'),
-      peerPort: ports ? port(0) : flow.protocol === ICMP ? port(4) : 0,
+      peer: sourceOf(packet),
+      peerPort: ports ? port(0) : isIcmp(flow.protocol) ? port(4) : 0,
     };
     flow.arrived = { iface: output.iface, packet };
   }
@@ -156,7 +174,8 @@ class Traffic {
       if (error !== undefined) return error;
     }
     const fromClient = open || flow.server === undefined || random.chance(0.5);
-    const packet = this.#packet(flow, fromClient);
+    const again = fromClient && random.chance(0.04) ? flow.lastSent : undefined;
+    const packet = again ?? this.#packet(flow, fromClient);
     const sent = random.chance(plan.odd ?? 0.03) ? this.#spoil(packet) : packet;
     if (fromClient) flow.lastSent = packet;
     return { flow, fromClient, packet: sent };
@@ -174,11 +193,11 @@ class Traffic {
     const choices = [
       ...(target.tcp ?? []).map((port) => [TCP, port] as const),
       ...(target.udp ?? []).map((port) => [UDP, port] as const),
-      ...(target.ping === true ? [[ICMP, 0] as const] : []),
+      ...(target.ping === true ? [[target.address.includes(':') ? ICMPV6 : ICMP, 0] as const] : []),
       ...(target.protocols ?? []).map((protocol) => [protocol, 0] as const),
     ];
     const [protocol, port] = random.pick(choices);
-    const hasPort = protocol === TCP || protocol === UDP || protocol === ICMP;
+    const hasPort = protocol === TCP || protocol === UDP || isIcmp(protocol);
     const ownPort = hasPort ? random.pick(plan.sourcePorts) : 0;
     const flow: Flow = {
       protocol,
@@ -199,14 +218,15 @@ class Traffic {
     const payload = Buffer.alloc(this.random.below(40), 'natreplay');
     const id = this.random.below(0x10000);
     const common = { src: side.own, dst: side.peer, id, ttl: 32 + this.random.below(64), df: this.random.chance(0.5) };
-    const src = `${side.own}:${side.ownPort}`;
-    const dst = `${side.peer}:${side.peerPort}`;
+    const src = endpoint(side.own, side.ownPort);
+    const dst = endpoint(side.peer, side.peerPort);
     if (flow.protocol === UDP) {
       return send(side, udp({ ...common, src, dst, payload, noChecksum: this.random.chance(0.1) }));
     }
-    if (flow.protocol === ICMP) {
+    if (isIcmp(flow.protocol)) {
       const icmpId = fromClient ? side.ownPort : side.peerPort;
-      return send(side, icmp({ ...common, type: fromClient ? 8 : 0, icmpId, seq: 1, payload }));
+      const [request, reply] = flow.protocol === ICMP ? [8, 0] : [128, 129];
+      return send(side, icmp({ ...common, type: fromClient ? request : reply, icmpId, seq: 1, payload }));
     }
     if (flow.protocol !== TCP) return send(side, ip(common, flow.protocol, Buffer.concat([Buffer.alloc(8), payload])));
     return send(side, this.#segment(flow, fromClient, { ...common, src, dst }, payload));
@@ -226,10 +246,11 @@ class Traffic {
     };
     if (!flow.synced) {
       // Until the server has answered, a client can only say SYN, again and again.
-      if (fromClient) return tcp({ ...common, flags: 'S', seq });
+      if (fromClient) return tcp({ ...common, ...this.#options(), flags: 'S', seq });
       flow.clientSeq = (flow.clientSeq + 1) >>> 0;
       flow.synced = true;
-      const answer = tcp({ ...common, flags: this.random.chance(0.9) ? 'SA' : 'RA', seq, ack: flow.clientSeq });
+      const flags = this.random.chance(0.9) ? 'SA' : 'RA';
+      const answer = tcp({ ...common, ...this.#options(), flags, seq, ack: flow.clientSeq });
       advance(1);
       return answer;
     }
@@ -254,30 +275,65 @@ class Traffic {
     return tcp({ ...common, flags: 'S', seq: flow.clientSeq });
   }
 
+  /** TCP options of a SYN. */
+  #options(): { tcpOptions?: Uint8Array } {
+    if (this.random.chance(0.4)) return {};
+    const { random } = this;
+    const bytes = [2, 4, 5, 180];
+    if (random.chance(0.6)) bytes.push(4, 2, 1, 1);
+    if (random.chance(0.6)) bytes.push(1, 3, 3, random.below(15));
+    if (random.chance(0.2)) bytes.push(8, 10, 0, 0, 0, random.below(256), 0, 0, 0, 0, 1, 1);
+    return { tcpOptions: Uint8Array.from(bytes) };
+  }
+
   /** An ICMP error about what arrived at the server last: from the server itself or a router before it. */
   #error(flow: Flow): Step | undefined {
     const { arrived, server } = flow;
     if (arrived === undefined || server === undefined) return undefined;
     const { random } = this;
     const src = random.chance(0.5) ? server.own : neighbour(server.own);
-    const [type, code] = random.pick([
-      [3, 1],
-      [3, 3],
-      [3, 4],
-      [11, 0],
-      [12, 0],
-    ] as const);
-    const headerLength = ((arrived.packet[0] ?? 0) & 15) * 4;
-    const quoted = arrived.packet.subarray(0, random.chance(0.5) ? headerLength + 8 : arrived.packet.length);
+    const [type, code] = random.pick(src.includes(':') ? ICMPV6_ERRORS : ICMP_ERRORS);
+    const headerLength = upperLayer(arrived.packet)?.offset ?? 0;
+    const kept = random.pick([8, 8, 8, 8, 0, 4, 7, 12, 19, 20]);
+    const quoted = arrived.packet.subarray(0, random.chance(0.5) ? headerLength + kept : arrived.packet.length);
     const error = icmp({ src, dst: server.peer, id: random.below(0x10000), type, code, payload: quoted });
     return { flow, fromClient: false, packet: send({ iface: arrived.iface }, error) };
   }
 
   /** Breaks a packet in one of the ways networks do. */
   #spoil(packet: KernelPacket): KernelPacket {
-    const oddity = this.random.pick(this.plan.oddities ?? ALL_ODDITIES);
-    return { ...packet, frame: SPOIL[oddity](Buffer.from(packet.frame)) };
+    const copy = Buffer.from(packet.frame);
+    if ((copy[14] ?? 0) >> 4 === 6)
+      return { ...packet, frame: SPOIL6[this.random.pick(this.plan.oddities6 ?? ALL_ODDITIES6)](copy) };
+    return { ...packet, frame: SPOIL[this.random.pick(this.plan.oddities ?? ALL_ODDITIES)](copy) };
   }
+}
+
+const ICMP_ERRORS: readonly (readonly [type: number, code: number])[] = [
+  [3, 1],
+  [3, 3],
+  [3, 4],
+  [5, 1],
+  [11, 0],
+  [12, 0],
+];
+const ICMPV6_ERRORS: readonly (readonly [type: number, code: number])[] = [
+  [1, 0],
+  [1, 4],
+  [2, 0],
+  [3, 0],
+  [4, 1],
+];
+
+const isIcmp = (protocol: number): boolean => protocol === ICMP || protocol === ICMPV6;
+
+const sourceOf = (packet: Uint8Array): string =>
+  (packet[0] ?? 0) >> 4 === 6 ? addressText(packet.subarray(8, 24)) : packet.subarray(12, 16).join('.');
+const destinationOf = (packet: Uint8Array): string =>
+  (packet[0] ?? 0) >> 4 === 6 ? addressText(packet.subarray(24, 40)) : packet.subarray(16, 20).join('.');
+
+function endpoint(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** Ways to break a frame (a copy). */
@@ -322,6 +378,8 @@ function send(side: { readonly iface: string }, packet: Uint8Array): KernelPacke
 }
 
 function neighbour(address: string): string {
+  if (address.includes(':'))
+    return address.replace(/[0-9a-f]+$/, (last) => (Number.parseInt(last, 16) ^ 1).toString(16));
   const parts = address.split('.').map(Number);
   parts[3] = ((parts[3] ?? 0) ^ 1) & 255;
   return parts.join('.');
