@@ -137,7 +137,7 @@ export class PacketLogStage {
       why: why === 0 ? undefined : this.engine.reasons.words[why],
       state: STATE_NAMES.get(results.state[i] as number),
       nat: natText(results.nat[i] as number),
-      rule: this.ruleText(results, i),
+      rule: this.ruleText(columns, results, i),
       out: this.out(output[i] as number, position[i] as number, extras),
       before: this.before[i],
       after: passes ? after(slab, columns, results, i, extras) : undefined,
@@ -167,9 +167,10 @@ export class PacketLogStage {
     return described?.assignedName ?? described?.name ?? null;
   }
 
-  private ruleText(results: ResultColumns, i: number): string | undefined {
+  private ruleText(columns: PacketColumns, results: ResultColumns, i: number): string | undefined {
     const nat = results.nat[i] as number;
-    const { names } = this.engine.counters;
+    const { engine } = this;
+    const names = (columns.kind[i] === KIND_IPV6 ? engine.ipv6 : engine)?.counters.names ?? [];
     const rules: string[] = [];
     if ((nat & NAT_DESTINATION) !== 0) rules.push(names[results.dnatRule[i] as number] ?? '');
     if ((nat & NAT_SOURCE) !== 0) rules.push(names[results.snatRule[i] as number] ?? '');

@@ -3,6 +3,7 @@ import { Slab } from '../capture/slab.js';
 import type { CaptureInterface } from '../capture/types.js';
 import { NatreplayError } from '../errors.js';
 import type { Host } from '../host/types.js';
+import type { RuleCounterTable } from '../netfilter/compile.js';
 import { Engine } from '../netfilter/engine.js';
 import type { PortChooser } from '../netfilter/nat/portchoice.js';
 import { EGRESS_REPLACED, ResultColumns } from '../netfilter/results.js';
@@ -22,6 +23,8 @@ export interface ReplayerOptions {
   readonly host: Host;
   /** IPv4 rules; undefined: packets are only routed. */
   readonly rules?: Ruleset | undefined;
+  /** IPv6 rules; undefined: IPv6 packets are only routed. */
+  readonly rules6?: Ruleset | undefined;
   /** Seed of every random choice; default 1. */
   readonly seed?: number | undefined;
   /** Default `offload`. */
@@ -78,8 +81,8 @@ export class Replayer {
   private nanoseconds = 0;
 
   constructor(private readonly options: ReplayerOptions) {
-    const { host, rules, seed = 1, portChooser, checksums } = options;
-    this.engine = new Engine(host, rules, { seed, portChooser, checksums });
+    const { host, rules, rules6, seed = 1, portChooser, checksums } = options;
+    this.engine = new Engine(host, rules, { rules6, seed, portChooser, checksums });
     this.ingress = new IngressStage(host, this.interfaces, true);
     const policy = { copyIgnored: true, copyOutgoing: false, writeLocal: true, split: false };
     this.outputs = new OutputStage(host, this.interfaces, policy);
@@ -113,17 +116,13 @@ export class Replayer {
 
   /** The rules with their counters, as `iptables-save -c` prints them; '' without rules. */
   counters(): string {
-    const { rules } = this.options;
-    if (rules === undefined) return '';
     this.engine.flushCounters();
-    const { counters } = this.engine;
-    return printRules(rules, {
-      counters: true,
-      countersOf: (table, chain, rule) => {
-        const id = counters.id(table, chain, rule) ?? -1;
-        return { packets: counters.packets[id] ?? 0, bytes: counters.bytes[id] ?? 0 };
-      },
-    });
+    return savedText(this.options.rules, this.engine.counters);
+  }
+
+  /** The same for the IPv6 rules, as `ip6tables-save -c` prints them. */
+  counters6(): string {
+    return savedText(this.options.rules6, this.engine.ipv6?.counters);
   }
 
   /** The connections alive at the time of the last packet. */
@@ -168,4 +167,15 @@ export class Replayer {
     this.sources.set(key, fresh);
     return fresh;
   }
+}
+
+function savedText(rules: Ruleset | undefined, counters: RuleCounterTable | undefined): string {
+  if (rules === undefined || counters === undefined) return '';
+  return printRules(rules, {
+    counters: true,
+    countersOf: (table, chain, rule) => {
+      const id = counters.id(table, chain, rule) ?? -1;
+      return { packets: counters.packets[id] ?? 0, bytes: counters.bytes[id] ?? 0 };
+    },
+  });
 }
