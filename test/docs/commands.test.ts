@@ -19,6 +19,10 @@ const NOT_RUN = new Map([
   ['npm ci && npm run demo', 'it installs; test/e2e/recorded.test.ts runs the demo'],
   ['npm ci && npm test', 'these tests are it'],
   ['npm ci', 'builds and tests once more; .ci/run does all of it'],
+  [
+    'natreplay verify captures/docker-bridge/any.pcap --host captures/docker-bridge/host.json',
+    'it needs root; test/e2e/verify.test.ts runs it',
+  ],
   ['natreplay snapshot -o host.json', 'it asks the live machine; test/cli/snapshot.test.ts runs it'],
 ]);
 

@@ -73,10 +73,14 @@ export async function inProcess(args: readonly string[]): Promise<Ran> {
       return true;
     }),
   );
+  const before = process.exitCode;
+  process.exitCode = undefined;
   try {
     const code = await main(args);
     return { code, ...written, output: Buffer.from(written.stdout) };
   } finally {
+    // A check that failed says so there; the tests' own exit code it must not be.
+    process.exitCode = before;
     for (const spy of spies) spy.mockRestore();
   }
 }
