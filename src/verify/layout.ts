@@ -192,6 +192,7 @@ function routeLine(route: RouteJson): string {
   const words = ['route', 'append'];
   if (route.type !== undefined) words.push(word(route.type));
   words.push(word(route.dst));
+  if (route.tos !== undefined) words.push('tos', word(String(route.tos)));
   if (route.gateway !== undefined) words.push('via', word(route.gateway));
   if (route.via !== undefined) words.push('via', word(route.via.family ?? 'inet'), word(route.via.host));
   if (route.dev !== undefined) words.push('dev', route.dev);

@@ -84,8 +84,11 @@ function everyPacket(): SentPacket[] {
 }
 
 /** A line for each packet about which natreplay and the kernel are of different opinion. */
-async function differences(host: HostFile, rules = EMPTY): Promise<{ agreed: number; differing: string[] }> {
-  const packets = everyPacket();
+async function differences(
+  host: HostFile,
+  rules = EMPTY,
+  packets = everyPacket(),
+): Promise<{ agreed: number; differing: string[] }> {
   const run = await runKernel({ host, rules, backend: 'legacy', packets });
   expect(run.unset).toEqual([]);
   const { agreed, mismatches } = comparePrediction({ packets, ...run }, new Prediction(host, rules));
@@ -138,6 +141,114 @@ describe.skipIf(requirement.skip)(title, () => {
   it('with local routes of the administrator: every source is looked up', async () => {
     const local = { type: 'local', dst: '7.0.0.0/8', dev: 'lo', table: 'main', protocol: 'static', scope: 'host' };
     const { differing } = await differences({ ...HOST, route: [...(HOST.route ?? []), local] });
+    expect(differing).toEqual([]);
+  });
+});
+
+/** Beside HOST's own: 100 leads to dmz, 200 nowhere. */
+const TABLES: HostFile = {
+  ...HOST,
+  route: [
+    ...(HOST.route ?? []),
+    { dst: 'default', dev: 'dmz', scope: 'link', table: 100 },
+    { dst: '198.51.100.0/24', gateway: '192.168.1.253', dev: 'lan', table: 100 },
+    { type: 'throw', dst: '10.0.0.0/8', table: 100 },
+    { type: 'unreachable', dst: 'default', table: 200 },
+    { dst: '9.9.0.0/16', tos: '0x10', dev: 'wan', scope: 'link' },
+  ],
+};
+const LOCAL = { priority: 0, src: 'all', table: 'local' };
+const MAIN = [
+  { priority: 32766, src: 'all', table: 'main' },
+  { priority: 32767, src: 'all', table: 'default' },
+];
+
+const MARKS = `*mangle
+:PREROUTING ACCEPT [0:0]
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+-A PREROUTING -p udp -m udp --dport 4002 -j MARK --set-xmark 0x1/0xffffffff
+-A PREROUTING -p udp -m udp --dport 4003 -j MARK --set-xmark 0x12/0xffffffff
+COMMIT
+*nat
+:PREROUTING ACCEPT [0:0]
+:INPUT ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+-A PREROUTING -p udp -m udp --dport 4004 -j DNAT --to-destination 198.51.100.7:4002
+-A PREROUTING -p udp -m udp --dport 4005 -j MARK --set-xmark 0x1/0xffffffff
+-A POSTROUTING -o dmz -j SNAT --to-source 203.0.113.77
+COMMIT
+`;
+/** No mangle: the way of a connection is remembered, but for that of its first packet, which the nat rule marks. */
+const MARKS_FIRST = MARKS.slice(MARKS.indexOf('*nat'));
+
+const POLICIES: Readonly<Record<string, readonly object[]>> = {
+  'by mark': [{ priority: 10, src: 'all', fwmark: '0x1', table: '100' }],
+  'by masked mark': [{ priority: 10, src: 'all', fwmark: '0x10', fwmask: '0xf0', table: '100' }],
+  'by ingress': [{ priority: 10, src: 'all', iif: 'lan', table: '100' }],
+  'by source': [{ priority: 10, src: '192.168.1.0', srclen: 24, table: '100' }],
+  'by TOS': [{ priority: 10, src: 'all', tos: '0x10', table: '100' }],
+  'by port': [{ priority: 10, src: 'all', ipproto: 'udp', dport: 4002, table: '100' }],
+  'by source port, inverted': [
+    { priority: 10, not: null, src: 'all', sport_start: 4000, sport_end: 4002, table: '100' },
+  ],
+  'main without its default route': [
+    { priority: 10, src: 'all', table: 'main', suppress_prefixlen: 0 },
+    { priority: 11, not: null, src: 'all', fwmark: '0x1', table: '100' },
+  ],
+  'goto over a blackhole': [
+    { priority: 10, src: 'all', fwmark: '0x1', goto: 30 },
+    { priority: 20, src: 'all', dst: '198.51.100.0', dstlen: 24, action: 'blackhole' },
+    { priority: 30, src: 'all', nop: null },
+  ],
+  unreachable: [{ priority: 10, src: 'all', fwmark: '0x1', table: '200' }],
+};
+
+function markedPackets(): SentPacket[] {
+  let time = 1_700_000_000_000;
+  const sources = ['192.168.1.10', '203.0.113.9', '9.9.1.1'];
+  const destinations = ['198.51.100.9', '10.2.3.4', '9.9.8.7', '192.168.1.1', '192.168.1.77', '8.8.8.8'];
+  // Twice: the second of a connection may take a remembered way.
+  return [0, 1].flatMap((turn) =>
+    ['lan', 'wan', 'dmz'].flatMap((iface) =>
+      sources.flatMap((src) =>
+        destinations.flatMap((dst) =>
+          [4001, 4002, 4003, 4004, 4005].map((port) => {
+            const fields = {
+              src: `${src}:${4000 + (port % 3)}`,
+              dst: `${dst}:${port}`,
+              tos: (port + turn) % 2 === 0 ? 0x10 : 0,
+            };
+            return { iface, frame: ether(udp({ ...fields, payload: `${turn} ${iface}` })), time: time++ };
+          }),
+        ),
+      ),
+    ),
+  );
+}
+
+describe.skipIf(requirement.skip)(title.replace('routing', 'policy routing'), () => {
+  it.each(Object.entries(POLICIES))('%s', async (_name, policy) => {
+    const rule = [LOCAL, ...policy, ...MAIN] as NonNullable<HostFile['rule']>;
+    for (const [rules, sysctl] of [
+      [MARKS, {}],
+      [MARKS_FIRST, conf('all', { rp_filter: 1 })],
+    ] as const) {
+      const { agreed, differing } = await differences({ ...TABLES, rule, sysctl }, rules, markedPackets());
+      expect(differing).toEqual([]);
+      expect(agreed).toBeGreaterThan(20);
+    }
+  });
+
+  it('checks sources with the mark if src_valid_mark says so', async () => {
+    const rule = [LOCAL, { priority: 10, src: 'all', fwmark: '0x1', table: '100' }, ...MAIN] as NonNullable<
+      HostFile['rule']
+    >;
+    const sysctl = conf('all', { rp_filter: 1, src_valid_mark: 1 });
+    const { differing } = await differences({ ...TABLES, rule, sysctl }, MARKS, markedPackets());
     expect(differing).toEqual([]);
   });
 });
