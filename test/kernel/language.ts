@@ -59,10 +59,22 @@ export type Names = Map<string, number>;
 const ARGUMENTS: Readonly<Record<string, number>> = {
   ...Object.fromEntries(
     ['ttl', 'id', 'seq', 'ack', 'win', 'len', 'data', 'tos', 'type', 'code', 'echo', 'sum', 'cut', 'keep', 'trail']
-      .concat(['pad', 'options', 'tcp-options', 'fragment', 'number', 'word', 'total', 'urgent', 'version-ihl'])
+      .concat([
+        'piece',
+        'ip-sum',
+        'pad',
+        'options',
+        'tcp-options',
+        'fragment',
+        'number',
+        'word',
+        'total',
+        'urgent',
+        'version-ihl',
+      ])
       .map((word) => [word, 1]),
   ),
-  ...Object.fromEntries(['df', 'no-checksum', 'bad-checksum', 'bad-ip-checksum'].map((word) => [word, 0])),
+  ...Object.fromEntries(['df', 'no-checksum', 'bad-checksum', 'bad-ip-checksum', 'no-df'].map((word) => [word, 0])),
 };
 
 /** ICMP messages by their names: type, and whether a code or an echo identifier follows. */
@@ -280,9 +292,23 @@ function alter(packet: Uint8Array, words: Words): Uint8Array {
     bytes = Buffer.concat([bytes, Buffer.alloc(Number(words['trail']), 'trail')]);
     stateLength();
   }
+  if (words['piece'] !== undefined) bytes = pieceOf(bytes, l4, words['piece'], words['no-df'] !== undefined);
   if (words['total'] !== undefined) bytes.writeUInt16BE(Number(words['total']), version6 ? 4 : 2);
   if (words['version-ihl'] !== undefined) bytes[0] = Number(words['version-ihl']);
-  return version6 ? bytes : headerChecksum(bytes, words['bad-ip-checksum'] !== undefined);
+  if (version6) return bytes;
+  headerChecksum(bytes, words['bad-ip-checksum'] !== undefined);
+  if (words['ip-sum'] !== undefined) bytes.writeUInt16BE(Number(words['ip-sum']), 10);
+  return bytes;
+}
+
+/** `piece 8-16`: only these bytes of the payload, as a fragment. */
+function pieceOf(packet: Buffer, l4: number, range: string, noDf: boolean): Buffer {
+  const [from = 0, to = 0] = range.split('-').map(Number);
+  const bytes = Buffer.concat([packet.subarray(0, l4), packet.subarray(l4 + from, l4 + to)]);
+  const df = noDf ? 0 : packet.readUInt16BE(6) & 0x4000;
+  bytes.writeUInt16BE(bytes.length, 2);
+  bytes.writeUInt16BE(df | (l4 + to < packet.length ? 0x2000 : 0) | (from >> 3), 6);
+  return bytes;
 }
 
 function sumAt(packet: Uint8Array, version6: boolean): number {
