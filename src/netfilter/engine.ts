@@ -27,7 +27,7 @@ import {
 import { ETHERNET_SENDER } from '../packet/link.js';
 import type { ChecksumMode } from '../packet/parse.js';
 import { copyAddress, Tuple } from '../packet/tuple.js';
-import type { Ruleset } from '../rules/types.js';
+import type { Ruleset, TableName } from '../rules/types.js';
 import type { Workspace } from '../workspace.js';
 import { HostAnswers } from './answers/answers.js';
 import { Bridges } from './bridges.js';
@@ -56,7 +56,7 @@ import { Ipv6Stack, statesIpv6 } from './ipv6stack.js';
 import type { PortChooser } from './nat/portchoice.js';
 import { addressesDelta } from './nat/rewrite.js';
 import { NatSetup } from './nat/setup.js';
-import { needsConntrack } from './needs.js';
+import { limitedTo, needsConntrack } from './needs.js';
 import { CT_ESTABLISHED, CT_NEW, Packet } from './packet.js';
 import { PacketPath } from './path.js';
 import { Random } from './random.js';
@@ -94,6 +94,8 @@ export interface EngineOptions {
   readonly checksums?: ChecksumMode | undefined;
   /** Make the host's own answers to packets that it refuses; they come as `extras`. */
   readonly hostPackets?: boolean | undefined;
+  /** The only tables to be evaluated, of both families; undefined: all. */
+  readonly tables?: readonly TableName[] | undefined;
   /** The host's IPv6 rules; undefined: IPv6 packets are only routed. */
   readonly rules6?: Ruleset | undefined;
   /** Where the IPv4 flow table lies, if WebAssembly is to see it. */
@@ -142,26 +144,36 @@ export class Engine {
       this.ipv6?.conntrack?.sweepAll(now);
     }, options.workspace);
     this.table = new FlowTable(1, options.workspace);
+    const evaluated = ruleset === undefined ? undefined : limitedTo(ruleset, options.tables);
     const tables =
-      ruleset === undefined
+      evaluated === undefined
         ? new Map()
         : compileRuleset(
-            ruleset,
+            evaluated,
             { host, family: 4, backend: options.backend, random32: () => random.next32() },
             this.counters,
             options.keepCounters ?? false,
           );
-    if (ruleset !== undefined && needsConntrack(ruleset))
+    if (evaluated !== undefined && needsConntrack(evaluated))
       this.conntrack = new Conntrack(this.table, conntrackSettings(host));
     const nat =
       this.conntrack !== undefined && tables.has('nat')
         ? new NatSetup(this.conntrack, random, options.portChooser)
         : undefined;
     this.fragments = new Fragments(host, options.checksums ?? 'offload');
-    const { rules6, portChooser, backend, keepCounters = false } = options;
+    const { rules6, portChooser, backend, tables: limit, keepCounters = false } = options;
     this.makeIpv6 = () =>
       new Ipv6Stack(
-        { host, random, fragments: this.fragments, bridges: this.bridges, keepCounters, portChooser, backend },
+        {
+          host,
+          random,
+          fragments: this.fragments,
+          bridges: this.bridges,
+          keepCounters,
+          tables: limit,
+          portChooser,
+          backend,
+        },
         rules6,
       );
     if (rules6 !== undefined) this.ipv6Stack = this.makeIpv6();

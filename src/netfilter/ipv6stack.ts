@@ -5,7 +5,7 @@
 import type { Slab } from '../capture/slab.js';
 import type { Host } from '../host/types.js';
 import { FLAG_BAD_CHECKSUM, FLAG_CUT, type PacketColumns } from '../packet/columns.js';
-import type { Ruleset } from '../rules/types.js';
+import type { Ruleset, TableName } from '../rules/types.js';
 import type { Bridges } from './bridges.js';
 import { compileRuleset, RuleCounterTable } from './compile.js';
 import { Conntrack } from './conntrack/conntrack.js';
@@ -14,7 +14,7 @@ import { conntrackSettings } from './conntrack/timeouts.js';
 import type { Fragments } from './defrag/fragments.js';
 import type { PortChooser } from './nat/portchoice.js';
 import { NatSetup } from './nat/setup.js';
-import { needsConntrack } from './needs.js';
+import { limitedTo, needsConntrack } from './needs.js';
 import { CT_UNTRACKED, Packet } from './packet.js';
 import { PacketPath6 } from './path6.js';
 import type { Random } from './random.js';
@@ -27,6 +27,8 @@ export interface Ipv6Parts {
   readonly fragments: Fragments;
   readonly bridges: Bridges | undefined;
   readonly keepCounters: boolean;
+  /** The only tables to be evaluated; undefined: all. */
+  readonly tables: readonly TableName[] | undefined;
   readonly portChooser: PortChooser | undefined;
   readonly backend: 'legacy' | 'nft' | undefined;
 }
@@ -49,11 +51,12 @@ export class Ipv6Stack {
   ) {
     const { host, random, fragments, keepCounters, portChooser, backend } = parts;
     const random32 = (): number => random.next32();
+    const evaluated = ruleset === undefined ? undefined : limitedTo(ruleset, parts.tables);
     const tables =
-      ruleset === undefined
+      evaluated === undefined
         ? new Map()
-        : compileRuleset(ruleset, { host, family: 6, backend, random32 }, this.counters, keepCounters);
-    if (ruleset !== undefined && needsConntrack(ruleset))
+        : compileRuleset(evaluated, { host, family: 6, backend, random32 }, this.counters, keepCounters);
+    if (evaluated !== undefined && needsConntrack(evaluated))
       this.conntrack = new Conntrack(this.table, conntrackSettings(host));
     const { conntrack } = this;
     const nat = conntrack !== undefined && tables.has('nat') ? new NatSetup(conntrack, random, portChooser) : undefined;

@@ -3,7 +3,7 @@
  * connection matches do, each when a rule with it is loaded, whether or not it can ever match (nf_ct_netns_get in their
  * checkentry functions; observed on Linux 6.18 with both backends).
  */
-import type { Rule, Ruleset } from '../rules/types.js';
+import type { Rule, Ruleset, TableName } from '../rules/types.js';
 
 /** Matches and targets whose kernel modules ask for tracking (nf_ct_netns_get). */
 const TRACKING_MATCHES = new Set([
@@ -36,6 +36,12 @@ export function needsConntrack(ruleset: Ruleset): boolean {
     }
   }
   return false;
+}
+
+/** The rule set without the tables that are not to be evaluated; all of it when nothing is said. */
+export function limitedTo(ruleset: Ruleset, tables: readonly TableName[] | undefined): Ruleset {
+  if (tables === undefined) return ruleset;
+  return { ...ruleset, tables: new Map([...ruleset.tables].filter(([name]) => tables.includes(name))) };
 }
 
 function asksAboutConnections(rule: Rule): boolean {

@@ -20,7 +20,7 @@ import type { ChecksumMode } from '../packet/parse.js';
 import { openTextSink, type TextSink } from '../report/files.js';
 import { PacketLogFormatter } from '../report/packetlog.js';
 import type { ReplayResult } from '../report/types.js';
-import type { Ruleset } from '../rules/types.js';
+import type { Ruleset, TableName } from '../rules/types.js';
 import { Workspace } from '../workspace.js';
 import { IngressStage, LOCAL_NAME } from './ingress.js';
 import { OutputStage } from './outputs.js';
@@ -58,6 +58,10 @@ export interface ReplayOptions {
   /** Records the host sent itself: left out (default), translated like all others, or copied as they are. */
   readonly outgoing?: 'skip' | 'replay' | 'copy' | undefined;
   readonly writeLocal?: boolean | undefined;
+  /** Write the host's own answers to packets that it refuses, each behind the packet that caused it. */
+  readonly hostPackets?: boolean | undefined;
+  /** The only tables to be evaluated, of both families; undefined: all. */
+  readonly tables?: readonly TableName[] | undefined;
   /** Bytes of a slab; default 512 KiB. */
   readonly slabBytes?: number | undefined;
   /** False leaves the WebAssembly loops out: slower, with the same outcome; tests hold the one against the other. */
@@ -197,8 +201,10 @@ class ReplayRun {
 
   private stages(host: Host): Stages {
     const { rules, rules6, seed = 1, portChooser, nonIp, outgoing, output } = this.options;
-    const { checksums = 'offload', writeLocal = false } = this.options;
-    const engine = new Engine(host, rules, { rules6, seed, portChooser, checksums, workspace: this.workspace });
+    const { checksums = 'offload', writeLocal = false, hostPackets, tables } = this.options;
+    const { workspace } = this;
+    const choices = { seed, portChooser, checksums, hostPackets, tables };
+    const engine = new Engine(host, rules, { rules6, workspace, ...choices });
     const { interfaces } = this.reader;
     const outputs = new OutputStage(host, interfaces, {
       copyIgnored: nonIp !== 'drop',
@@ -211,7 +217,7 @@ class ReplayRun {
       outputs,
       ingress: new IngressStage(host, interfaces, outgoing !== 'replay'),
       log: this.log === undefined ? undefined : new PacketLogStage(host, engine, interfaces, outputs),
-      summary: new RunSummary(host, engine, this.rulesets()),
+      summary: new RunSummary(host, engine, this.rulesets(), tables),
       interfaces,
       hostInterfaces: host.interfaces.length,
       checksums,

@@ -23,7 +23,7 @@ import type {
   ServiceTime,
   WrittenText,
 } from '../report/types.js';
-import type { Ruleset } from '../rules/types.js';
+import type { Ruleset, TableName } from '../rules/types.js';
 import type { HotTotals } from './hotpath/totals.js';
 
 export interface Outcome {
@@ -50,6 +50,8 @@ export class RunSummary {
     private readonly host: Host,
     private readonly engine: Engine,
     private readonly rulesets: readonly Ruleset[],
+    /** The only tables that are evaluated; undefined: all. */
+    private readonly tables?: readonly TableName[] | undefined,
   ) {
     this.counters = new InterfaceCounterTable(host.interfaces.length);
   }
@@ -200,7 +202,9 @@ export class RunSummary {
       ruleset,
       packets: value('packets'),
       bytes: value('bytes'),
-      notEvaluated: evaluated === undefined ? [...ruleset.tables.keys()] : [],
+      notEvaluated: [...ruleset.tables.keys()].filter(
+        (name) => evaluated === undefined || this.tables?.includes(name) === false,
+      ),
     };
   }
 }
