@@ -63,7 +63,8 @@ function parseTypes(found: ParsedOption | undefined, context: ParseContext): Add
       const advice = didYouMean(word, TYPES, TYPES.join(', '));
       return context.fail('RULES_BAD_ADDRESS_TYPE', `"${word}" is not an address type`, token, advice);
     }
-    if (context.family === 6 && (word.toUpperCase() === 'BROADCAST' || index >= TYPES.indexOf('PROHIBIT'))) {
+    const onlyIpv4 = ['BROADCAST', 'BLACKHOLE'].includes(word.toUpperCase()) || index >= TYPES.indexOf('PROHIBIT');
+    if (context.family === 6 && onlyIpv4) {
       context.fail('RULES_WRONG_FAMILY', `address type ${word} is not for IPv6`, token, 'use it in IPv4 rules');
     }
     mask |= 1 << index;

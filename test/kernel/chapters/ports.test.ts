@@ -347,6 +347,18 @@ const ADDRESSES: readonly Case[] = [
     counters: ['filter [2:56] -A FORWARD -m statistic --mode nth --every 3 --packet 1 -j DROP'],
   },
   {
+    name: 'a match that counts its visits counts those which a later match of its rule turns away',
+    rules: ['-A FORWARD -p udp -m statistic --mode nth --every 2 --packet 1 -m udp --dport 54 -j DROP'],
+    script: `
+      in  lan  udp 192.168.1.9:4000 > 198.51.100.1:53
+      out wan  same
+      in  lan  udp 192.168.1.9:4000 > 198.51.100.1:54
+      drop
+      in  lan  udp 192.168.1.9:4001 > 198.51.100.1:54
+      out wan  same
+    `,
+  },
+  {
     name: 'of protocols without ports only the address is translated, and a second user of the tuple is dropped',
     script: `
       in  lan  esp 192.168.1.9 > 198.51.100.1 len 24
