@@ -45,8 +45,14 @@ function interfaceCondition(random: SeededRandom, { world }: Place, option: stri
   return `${not(random)}${option} ${random.pick([name, name, name, `${name.slice(0, 2)}+`, 'nosuch0'])}`;
 }
 
-const source: Maker = (random, place) => ({ kind: '-s', text: `${not(random)}-s ${network(random, place)}` });
-const destination: Maker = (random, place) => ({ kind: '-d', text: `${not(random)}-d ${network(random, place)}` });
+/** No network at all, as a condition, is something iptables-nft does not load. */
+function addressCondition(random: SeededRandom, place: Place, option: string): string {
+  const text = network(random, place);
+  return text.endsWith('/0') ? `${option} ${text}` : `${not(random)}${option} ${text}`;
+}
+
+const source: Maker = (random, place) => ({ kind: '-s', text: addressCondition(random, place, '-s') });
+const destination: Maker = (random, place) => ({ kind: '-d', text: addressCondition(random, place, '-d') });
 
 const inInterface: Maker = (random, place) => {
   if (!place.userDefined && place.hook === 'POSTROUTING') return undefined;
@@ -151,10 +157,11 @@ const connmark: Maker = (random) => ({
 });
 
 const addrtype: Maker = (random, place) => {
-  const types = ['LOCAL', 'UNICAST', 'BROADCAST', 'MULTICAST', 'BLACKHOLE', 'UNREACHABLE', 'PROHIBIT', 'ANYCAST'];
-  if (place.world.family === 6) types.splice(2, 1);
+  // ip6tables knows no more types than these.
+  const types = ['LOCAL', 'UNICAST', 'MULTICAST', 'ANYCAST', 'UNREACHABLE'];
+  if (place.world.family === 4) types.push('BROADCAST', 'BLACKHOLE', 'PROHIBIT');
   const parts = [
-    random.chance(0.6) ? `${not(random)}--dst-type ${some(random, types.slice(0, 4))}` : '',
+    random.chance(0.6) ? `${not(random)}--dst-type ${some(random, types)}` : '',
     random.chance(0.3) ? `${not(random)}--src-type ${some(random, types)}` : '',
   ].filter((part) => part !== '');
   if (parts.length === 0) parts.push('--dst-type LOCAL');
