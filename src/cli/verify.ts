@@ -9,6 +9,7 @@ import { createProgress, type Progress } from '../report/progress.js';
 import { parseRules } from '../rules/parse.js';
 import { printRules } from '../rules/print.js';
 import type { Ruleset } from '../rules/types.js';
+import { decideInTurn } from '../verify/chance.js';
 import { requireKernelTools } from '../verify/gateway.js';
 import { inferredHostFile, statedHostFile } from '../verify/host.js';
 import { verifyJsonText } from '../verify/json.js';
@@ -152,26 +153,42 @@ async function againstKernel(
     progress?.stop();
     await keeper?.close();
   });
+  const decided = ipv4.decided + ipv6.decided;
+  if (decided > 0)
+    warn(`${decided} rules that decide by chance (statistic --mode random) decide in turn instead, on both sides`);
   await tell(result, rules, options);
 }
 
-/** With rules skipped, both sides get the same rest; otherwise the kernel gets the very text. */
-function rulesFor(rules: LoadedRules, family: 4 | 6): { readonly ruleset: Ruleset | undefined; readonly text: string } {
+function warn(text: string): void {
+  process.stderr.write(`natreplay: warning: ${printable(text)}\n`);
+}
+
+interface SharedRules {
+  readonly ruleset: Ruleset | undefined;
+  readonly text: string;
+  /** Rules that decide in turn instead of by chance. */
+  readonly decided: number;
+}
+
+/** The kernel gets the very text, unless rules are skipped or decide by chance: then both sides get the same others. */
+function rulesFor(rules: LoadedRules, family: 4 | 6): SharedRules {
   const ruleset = family === 4 ? rules.ipv4 : rules.ipv6;
-  const texts = rules.texts.filter((one) => one.family === family).map(({ text }) => text);
-  if (ruleset === undefined || ruleset.skipped.length === 0) return { ruleset, text: texts.join('\n') };
-  const text = printRules(withoutUnsupported(ruleset));
-  return { ruleset: parseRules(text, { file: ruleset.file, family, unsupported: 'stop' }), text };
+  if (ruleset === undefined) return { ruleset, text: '', decided: 0 };
+  // iptables-restore does not take lines that end as on Windows.
+  const texts = rules.texts.filter((one) => one.family === family).map(({ text }) => text.replaceAll('\r\n', '\n'));
+  const known = ruleset.skipped.length === 0 ? texts.join('\n') : printRules(withoutUnsupported(ruleset));
+  const { text, rules: decided } = decideInTurn(known);
+  if (ruleset.skipped.length === 0 && decided === 0) return { ruleset, text, decided };
+  return { ruleset: parseRules(text, { file: ruleset.file, family, unsupported: 'stop' }), text, decided };
 }
 
 async function tell(result: VerifyResult, rules: LoadedRules, options: VerifyCliOptions): Promise<void> {
   const kernel = `Linux ${release()}`;
   const { backend } = options;
   if (options.json !== undefined) await writeTextFile(options.json, verifyJsonText(result, { kernel, backend }));
-  for (const warning of rules.warnings) process.stderr.write(`natreplay: warning: ${printable(warning)}\n`);
+  rules.warnings.forEach(warn);
   const skipped = [rules.ipv4, rules.ipv6].flatMap((ruleset) => ruleset?.skipped ?? []);
-  if (skipped.length > 0)
-    process.stderr.write(`natreplay: warning: ${skipped.length} rules are unknown and left out on both sides\n`);
+  if (skipped.length > 0) warn(`${skipped.length} rules are unknown and left out on both sides`);
   if (options.quiet !== true) {
     const stream = options.json === '-' ? process.stderr : process.stdout;
     stream.write(verifyReport(result, { kernel, backend, most: MOST_SHOWN }));

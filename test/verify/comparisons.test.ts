@@ -1,6 +1,7 @@
 /** What verify compares beside packets: counters by position, connections but for those that are ending. */
 import { describe, expect, it } from 'vitest';
 import type { ConnectionEntry } from '../../src/report/types.js';
+import { decideInTurn } from '../../src/verify/chance.js';
 import { compareConnections } from '../../src/verify/connections.js';
 import { compareRuleCounters } from '../../src/verify/counters.js';
 
@@ -70,5 +71,27 @@ describe('connections', () => {
     expect(compareConnections('', [entry(5)], 10).differences).toEqual([]);
     expect(compareConnections('', [entry(11)], 10).differences).toEqual([]);
     expect(compareConnections(line(1), [], 10).differences).toEqual([]);
+  });
+});
+
+describe('rules that decide by chance', () => {
+  const sep = (match: string): string => `-A KUBE-SVC-X -m comment --comment "a/b" ${match} -j KUBE-SEP-1`;
+
+  it.each([
+    ['0.33333333349', '--every 3'],
+    ['0.50000000000', '--every 2'],
+    ['1.00000000000', '--every 1'],
+    ['0.00000000000', '--every 2147483647'],
+  ])('decide in turn, as often (%s)', (probability, every) => {
+    const { text, rules } = decideInTurn(sep(`-m statistic --mode random --probability ${probability}`));
+    expect(text).toBe(sep(`-m statistic --mode nth ${every} --packet 0`));
+    expect(rules).toBe(1);
+  });
+
+  it('keep their negation, and other rules are left alone', () => {
+    const negated = '-A FORWARD -m statistic --mode random ! --probability 0.25000000000 -j ACCEPT';
+    expect(decideInTurn(negated).text).toBe('-A FORWARD -m statistic --mode nth ! --every 4 --packet 0 -j ACCEPT');
+    const others = `*nat\n${sep('-m statistic --mode nth --every 3 --packet 0')}\nCOMMIT\n`;
+    expect(decideInTurn(others)).toEqual({ text: others, rules: 0 });
   });
 });
