@@ -36,8 +36,7 @@ export async function againstRecording(
   const host = loadHost({ host: options.host, iface: options.iface ?? [], route: options.route ?? [] });
   const rules = loadRules({ ...ruleFiles, unsupported: options.unsupported }, host, options.host);
   rules.warnings.forEach(warn);
-  const otherRules = rules.ipv6 === undefined ? [] : [rules.ipv6];
-  const { report } = await withProgress({ captures, host, rules: rules.ipv4, otherRules, signal });
+  const { report } = await withProgress({ captures, host, rules: rules.ipv4, rules6: rules.ipv6, signal });
   if (options.json !== undefined) await writeTextFile(options.json, recordedJsonText(report));
   for (const warning of report.warnings) warn(warning);
   if (options.quiet !== true) {

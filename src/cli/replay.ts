@@ -11,6 +11,9 @@ import { terminalReport } from '../report/terminal.js';
 import type { ReplayResult, RuleCounters, WrittenText } from '../report/types.js';
 import { listChains } from '../rules/list.js';
 import { printRules } from '../rules/print.js';
+import { isTableName, TABLE_NAMES } from '../rules/tables.js';
+import type { TableName } from '../rules/types.js';
+import { learnPorts, type RecordedOptions } from '../verify/recorded/run.js';
 import { captureInput, loadHost, loadRules } from './inputs.js';
 import { checkPaths, type NamedPath } from './paths.js';
 import { type Separated, separateCaptures } from './separate.js';
@@ -29,11 +32,14 @@ interface CliOptions {
   readonly conntrack?: string;
   readonly json?: string;
   readonly seed: number;
+  readonly learnPorts?: boolean;
   readonly unsupported: 'stop' | 'skip';
   readonly checksum: 'verify' | 'offload' | 'ignore';
   readonly nonIp: 'copy' | 'drop';
   readonly outgoing: 'skip' | 'replay' | 'copy';
   readonly writeLocal?: boolean;
+  readonly hostPackets?: boolean;
+  readonly tables?: TableName[];
   readonly quiet?: boolean;
 }
 
@@ -56,6 +62,7 @@ export function replayCommand(): Command {
     .option('--conntrack <file>', 'the connection table at the end, as conntrack -L')
     .option('--json <file>', 'the report as JSON')
     .option('--seed <number>', 'seed of every random choice', wholeNumber, 1)
+    .option('--learn-ports', 'take ports that the real host drew from the outgoing records; reads the captures twice')
     .addOption(
       new Option('--unsupported <how>', 'rules that hold something unknown: stop, or skip (never match)')
         .choices(['stop', 'skip'])
@@ -73,6 +80,8 @@ export function replayCommand(): Command {
         .default('skip'),
     )
     .option('--write-local', 'write packets delivered to the host to the capture, too')
+    .option('--host-packets', "write the host's own answers (REJECT, TTL exceeded, unreachable), each behind its cause")
+    .option('--tables <names>', 'evaluate these tables only: nat, or a list like nat,filter', tableNames)
     .option('-q, --quiet', 'no report')
     .action((captures: string[], options: CliOptions) => interruptible((signal) => run(captures, options, signal)));
 }
@@ -80,6 +89,14 @@ export function replayCommand(): Command {
 function wholeNumber(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('it must be a whole number.');
   return Number(text);
+}
+
+function tableNames(text: string): TableName[] {
+  const names = text.split(',');
+  const wrong = names.find((name) => !isTableName(name));
+  if (wrong !== undefined)
+    throw new InvalidArgumentError(`there is no table "${wrong}"; there are ${TABLE_NAMES.join(', ')}.`);
+  return names.filter(isTableName);
 }
 
 async function run(named: readonly string[], options: CliOptions, signal: AbortSignal): Promise<void> {
@@ -107,15 +124,19 @@ async function run(named: readonly string[], options: CliOptions, signal: AbortS
     nonIp: options.nonIp,
     outgoing: options.outgoing,
     writeLocal: options.writeLocal,
+    hostPackets: options.hostPackets,
+    tables: options.tables,
     signal,
     onStart: (totalBytes) => {
       progress = createProgress({ stream: process.stderr, totalBytes });
     },
     onProgress: (bytes, packets) => progress?.update(bytes, packets),
   };
-  const done = await replay(settings).finally(() => progress?.stop());
+  const learnt = options.learnPorts === true ? await learnPorts(learningFrom(settings, options)) : undefined;
+  const run = { ...settings, portChooser: learnt?.chooser };
+  const done = await replay(run).finally(() => progress?.stop());
   const texts = [...(done.result.texts ?? []), ...(await writeListings(done, options))];
-  const result: ReplayResult = { ...done.result, texts: [...texts] };
+  const result: ReplayResult = { ...done.result, texts: [...texts], ports: learnt?.ports };
   if (options.json !== undefined) {
     const bytes = await writeTextFile(options.json, jsonReportText(result));
     texts.push({ path: options.json, what: 'report', bytes });
@@ -123,6 +144,16 @@ async function run(named: readonly string[], options: CliOptions, signal: AbortS
   const ofInputs = result.inputs.flatMap(({ warnings }) => warnings.map(({ file, message }) => `${file}: ${message}`));
   for (const warning of [...ofInputs, ...result.warnings]) warn(warning);
   if (!options.quiet) printReport({ ...result, texts }, options);
+}
+
+/** The first of the two passes: the same captures, rules and choices, and none of the outputs. */
+function learningFrom(settings: ReplayOptions, { outgoing }: CliOptions): RecordedOptions {
+  if (outgoing === 'replay')
+    throw new NatreplayError('USAGE_LEARN_PORTS', '--learn-ports and --outgoing replay exclude each other', {
+      advice: 'the ports are learnt from the outgoing records, so these cannot be replayed',
+    });
+  const { captures, host, rules, rules6, tables, seed, checksums, signal } = settings;
+  return { captures, host, rules, rules6, tables, seed, checksums, signal };
 }
 
 function warn(text: string): void {

@@ -124,6 +124,10 @@ export const reportSchema = z
       z.object({ name: z.string(), rxPackets: count, rxBytes: count, txPackets: count, txBytes: count }),
     ),
     connections: z.object({ created: count, expired: count, live: count, peak: count }),
+    ports: z
+      .object({ learnt: count, unknown: count, refused: count, unforeseen: count })
+      .optional()
+      .describe('With --learn-ports: ports that the kernel drew, seen, not seen, impossible here, unexpected.'),
     serviceTime: serviceTime.nullable(),
     rulesets: z.array(ruleset),
     assumptions: z.array(z.string()).describe('What was not stated and had to be assumed, with how to state it.'),
@@ -180,6 +184,7 @@ export function jsonReport(result: ReplayResult): JsonReport {
       txBytes,
     })),
     connections: connectionsOf(connections),
+    ...(result.ports === undefined ? {} : { ports: { ...result.ports } }),
     serviceTime: times === undefined ? null : serviceTimeOf(times),
     rulesets: result.rules.map(rulesetOf),
     assumptions: [...result.assumptions],

@@ -15,7 +15,7 @@ import {
 } from './humanize.js';
 import { type ListChains, ruleListing } from './listing.js';
 import { type Colours, type Column, colours, safe, shortened, table, textWidth, wrap } from './page.js';
-import type { ReplayResult, RuleCounters, Verdict } from './types.js';
+import type { LearntPorts, ReplayResult, RuleCounters, Verdict } from './types.js';
 
 export interface TerminalOptions {
   readonly colour: boolean;
@@ -52,6 +52,7 @@ export function terminalReport(result: ReplayResult, options: TerminalOptions): 
     section('Why', reasons(result, paper), paper),
     section('Speed', speed(result, paper), paper),
     section('Connections', connections(result, paper), paper),
+    section('Ports the kernel drew', result.ports === undefined ? [] : learntPorts(result.ports, width), paper),
     section('Interfaces', interfaces(result), paper),
     ...result.rules.map((counters) => rules(counters, options.listChains, paper)),
     section('Skipped rules (never matched: --unsupported skip)', skipped(result, paper), paper),
@@ -160,6 +161,18 @@ function connections({ connections: counts }: ReplayResult, { width }: Paper): s
     `${grouped(peak)} at the peak`,
   ];
   return wrap(parts.join(', '), width, '  ');
+}
+
+/** A line for each way it went; the same for `verify --recorded`. */
+export function learntPorts({ learnt, unknown, refused, unforeseen }: LearntPorts, width: number): string[] {
+  const rows: [number, string][] = [
+    [learnt, 'learnt from the first packet that left'],
+    [unknown, 'not seen leaving, drawn anew'],
+    [refused, 'seen, but not possible with these rules, drawn anew'],
+    [unforeseen, 'other than expected: these rules would have kept the port'],
+  ];
+  const shown = rows.filter(([count]) => count > 0).map(([count, text]) => [grouped(count), text]);
+  return shown.length === 0 ? ['  none'] : table(shown, [RIGHT, LEFT], width);
 }
 
 /** In ifconfig's words (net-tools 2.10). */

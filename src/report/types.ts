@@ -104,6 +104,18 @@ export interface WrittenText {
   readonly bytes: number;
 }
 
+/** Source ports and ids that a real host drew at random, as its own outgoing records show them. */
+export interface LearntPorts {
+  /** Drawn by the kernel and seen. */
+  learnt: number;
+  /** To be drawn, but no outgoing packet shows what the kernel drew. */
+  unknown: number;
+  /** Seen, but not what these rules permit, or taken already. */
+  refused: number;
+  /** Other than expected though these rules would have kept the port. */
+  unforeseen: number;
+}
+
 export interface ReplayResult {
   readonly host: Host;
   readonly inputs: readonly InputSummary[];
@@ -115,6 +127,8 @@ export interface ReplayResult {
   readonly reasons: readonly (readonly [string, number])[];
   readonly interfaces: readonly InterfaceCounters[];
   readonly connections: ConnectionCounts;
+  /** With --learn-ports. */
+  readonly ports?: LearntPorts | undefined;
   readonly rules: readonly RuleCounters[];
   readonly serviceTime: ServiceTime | undefined;
   /** Wall time of the run. */

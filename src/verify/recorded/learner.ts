@@ -5,9 +5,9 @@
 import type { PortChoice, PortChooser, PortRefusal } from '../../netfilter/nat/portchoice.js';
 import { PROTO_ICMP, PROTO_ICMPV6 } from '../../packet/transport.js';
 import { sameAddress, Tuple } from '../../packet/tuple.js';
+import type { LearntPorts } from '../../report/types.js';
 import { type Anatomy, ipId, isSyn, sameContent } from './packet.js';
 import type { IdentityIndex, Sent } from './store.js';
-import type { LearntPorts } from './types.js';
 
 /** A packet may be recorded a little earlier than the one that caused it when two clocks or buffers took part. */
 const CLOCK_SLACK_MS = 10;

@@ -1,6 +1,7 @@
 /** The comparison as people read it. Everything from outside goes through `safe`. */
 import { counted, durationSeconds, grouped } from '../../report/humanize.js';
 import { type Colours, type Column, safe, shortened, table, wrap } from '../../report/page.js';
+import { learntPorts } from '../../report/terminal.js';
 import type { Finding, FindingKind, Prediction, RecordedReport, RecordPlace, SetAside } from './types.js';
 
 export interface RecordedTextOptions {
@@ -65,15 +66,9 @@ function verdictLine(report: RecordedReport, c: Colours, width: number): string[
   );
 }
 
-function ports({ ports: { learnt, unknown, refused, unforeseen } }: RecordedReport, width: number): string[] {
-  const rows: [number, string][] = [
-    [learnt, 'learnt from the first packet that left'],
-    [unknown, 'not seen leaving, drawn anew'],
-    [refused, 'seen, but not possible with these rules, drawn anew'],
-    [unforeseen, 'other than expected: these rules would have kept the port'],
-  ];
-  const shown = rows.filter(([count]) => count > 0).map(([count, text]) => [grouped(count), text]);
-  return table(shown, [RIGHT, LEFT], width);
+function ports({ ports: counts }: RecordedReport, width: number): string[] {
+  const { learnt, unknown, refused, unforeseen } = counts;
+  return learnt + unknown + refused + unforeseen === 0 ? [] : learntPorts(counts, width);
 }
 
 const KINDS: readonly (readonly [FindingKind, string])[] = [

@@ -10,7 +10,7 @@ import type { CaptureReader } from '../../capture/types.js';
 import { NatreplayError } from '../../errors.js';
 import { inferHost } from '../../host/infer/infer.js';
 import { hostProblems } from '../../host/problems.js';
-import type { Host } from '../../host/types.js';
+import { type Host, NO_INTERFACE } from '../../host/types.js';
 import { Engine } from '../../netfilter/engine.js';
 import type { PortChooser } from '../../netfilter/nat/portchoice.js';
 import {
@@ -20,6 +20,7 @@ import {
   ResultColumns,
   VERDICT_DROP,
   VERDICT_FORWARD,
+  VERDICT_HELD,
   VERDICT_LOCAL,
 } from '../../netfilter/results.js';
 import { FLAG_OUTGOING, KIND_CUT, KIND_OTHER, PacketColumns } from '../../packet/columns.js';
@@ -30,22 +31,24 @@ import { IngressStage, LOCAL_NAME } from '../../pipeline/ingress.js';
 import { VERDICT_NAMES } from '../../pipeline/packetlog.js';
 import type { CaptureInput } from '../../pipeline/replay.js';
 import { samplePackets } from '../../pipeline/samples.js';
-import type { Ruleset } from '../../rules/types.js';
+import type { LearntPorts } from '../../report/types.js';
+import type { Ruleset, TableName } from '../../rules/types.js';
 import { Findings, type Undrawn } from './findings.js';
 import { type PortAnswers, PortLearner, RememberedPorts } from './learner.js';
 import { Lookahead, type LookaheadOptions, timeOf } from './lookahead.js';
 import { Matcher } from './matcher.js';
 import { Anatomy, answerTo, isIpPacket, isSyn } from './packet.js';
 import type { Received, Sent } from './store.js';
-import type { LearntPorts, RecordedReport } from './types.js';
+import type { RecordedReport } from './types.js';
 
 export interface RecordedOptions extends LookaheadOptions {
   readonly captures: readonly CaptureInput[];
   /** Undefined: inferred from the rules and the capture. */
   readonly host?: Host | undefined;
   readonly rules?: Ruleset | undefined;
-  /** Rule sets of the other family. */
-  readonly otherRules?: readonly Ruleset[] | undefined;
+  readonly rules6?: Ruleset | undefined;
+  /** The only tables to be evaluated; undefined: all. */
+  readonly tables?: readonly TableName[] | undefined;
   /** Seed of the random choices that the captures do not show; default 1. */
   readonly seed?: number | undefined;
   /** Default `offload`. */
@@ -130,9 +133,9 @@ class RecordedRun {
   }
 
   private newStages(slab: Slab | undefined): Stages {
-    const { rules, otherRules = [], seed = 1 } = this.options;
+    const { rules, rules6, seed = 1, checksums = 'offload', tables } = this.options;
     const { interfaces } = this.reader;
-    const rulesets = rules === undefined ? otherRules : [rules, ...otherRules];
+    const rulesets = [rules, rules6].filter((ruleset) => ruleset !== undefined);
     const samples = slab === undefined ? [] : samplePackets(slab, interfaces);
     const host = this.options.host ?? inferHost({ rulesets, samples });
     this.checkNames(host);
@@ -144,7 +147,7 @@ class RecordedRun {
     });
     const matcher = new Matcher(findings);
     const learner = new PortLearner(matcher.sent, (packet) => findings.hasBegun(packet));
-    const engine = new Engine(host, rules, { seed, portChooser: learner });
+    const engine = new Engine(host, rules, { rules6, seed, checksums, tables, portChooser: learner });
     const ingress = (): IngressStage => new IngressStage(host, interfaces, true);
     return { host, rulesets, captured, findings, matcher, learner, engine, arriving: ingress(), judging: ingress() };
   }
@@ -248,28 +251,40 @@ class RecordedRun {
     const iface = results.ingress[i] as number;
     captured.note(iface);
     this.noteBeginning(before, stages, results.state[i] as number);
-    if (results.verdict[i] !== VERDICT_FORWARD) {
-      const verdict = results.verdict[i];
-      if (verdict === VERDICT_LOCAL || verdict === VERDICT_DROP) findings.keptByHost(before, time);
-      const origin = { source, frame, time, iface };
-      matcher.addReceived(this.receivedOf(stages, i, origin, before, undefined, here));
-      return;
+    const origin = { source, frame, time, iface };
+    const extras = engine.extras.splice(0);
+    for (const { output, frame: bytes } of extras) {
+      const link = (columns.l3[i] as number) - (slab.records.frame[i] as number);
+      if (output >= 0) this.predict(stages, i, origin, before, new Anatomy(bytes.subarray(link)), output);
     }
+    const verdict = results.verdict[i];
+    if (verdict === VERDICT_FORWARD && extras.length === 0)
+      this.predict(stages, i, origin, before, here, results.egress[i] as number);
+    if (verdict === VERDICT_FORWARD || (verdict === VERDICT_HELD && extras.length === 0)) return;
+    if (verdict === VERDICT_LOCAL || verdict === VERDICT_DROP) findings.keptByHost(before, time);
+    matcher.addReceived(this.receivedOf(stages, i, origin, before, undefined, here));
+  }
+
+  /** Something leaves: `left`, by `egress`. */
+  private predict(
+    stages: Stages,
+    i: number,
+    origin: RecordOrigin,
+    before: Anatomy,
+    left: Anatomy,
+    egress: number,
+  ): void {
+    const { learner, matcher, findings } = stages;
     this.predicted++;
-    const egress = results.egress[i] as number;
-    const sent = matcher.settlesAtOnce(here, egress);
+    const sent = matcher.settlesAtOnce(left, egress);
     if (sent === undefined) {
-      const whole = Uint8Array.from(here.bytes);
-      const original = Uint8Array.from(whole);
-      original.set(this.scratch.subarray(0, size));
-      const left = new Anatomy(whole);
-      matcher.addReceived(this.receivedOf(stages, i, { source, frame, time, iface }, new Anatomy(original), left));
+      matcher.addReceived(this.receivedOf(stages, i, { ...origin, egress }, before, left.copy()));
     } else if (learner.kept !== undefined) {
-      this.unforeseen(stages, i, { source, frame, time, iface }, before, sent, learner.kept);
-    } else if (results.state[i] === CT_NEW) {
+      this.unforeseen(stages, i, { ...origin, egress }, before, sent, learner.kept);
+    } else if (this.judging.results.state[i] === CT_NEW) {
       findings.agrees(before);
       if (learner.undrawn !== undefined && this.undrawn.length < MOST_UNDRAWN) {
-        const received = this.receivedOf(stages, i, { source, frame, time, iface }, before, sent.packet);
+        const received = this.receivedOf(stages, i, { ...origin, egress }, before, sent.packet);
         this.undrawn.push({ received, sent, chance: learner.undrawn });
       }
     }
@@ -278,23 +293,23 @@ class RecordedRun {
   private receivedOf(
     { engine }: Stages,
     i: number,
-    origin: Pick<Received, 'source' | 'frame' | 'time' | 'iface'>,
+    origin: RecordOrigin & { readonly egress?: number },
     before: Anatomy,
     left: Anatomy | undefined,
     now?: Anatomy,
   ): Received {
     const { results } = this.judging;
-    const { names } = engine.counters;
+    const names = (before.version === 6 ? engine.ipv6 : engine)?.counters.names ?? [];
     const rules = [results.dnatRule[i] as number, results.snatRule[i] as number].flatMap((rule) => names[rule] ?? []);
     // The scratch bytes are used for the next packet.
-    const packet = before.bytes.buffer === this.scratch.buffer ? before.copy() : before;
+    const packet = before.copy();
     return {
+      egress: NO_INTERFACE,
       ...origin,
       packet,
       verdict: VERDICT_NAMES[results.verdict[i] as number] ?? 'ignored',
       rule: results.nat[i] === 0 ? '' : rules.join('+'),
       why: engine.reasons.words[results.why[i] as number] ?? '',
-      egress: results.egress[i] as number,
       left,
       became: now === undefined || results.nat[i] === 0 ? undefined : beginning(now),
       used: false,
@@ -305,7 +320,7 @@ class RecordedRun {
   private unforeseen(
     stages: Stages,
     i: number,
-    origin: Pick<Received, 'source' | 'frame' | 'time' | 'iface'>,
+    origin: RecordOrigin & { readonly egress: number },
     before: Anatomy,
     sent: Sent,
     kept: number,
@@ -378,6 +393,8 @@ const CLAIMS_STAY_MS = 3000;
 
 /** Enough of the connections that kept their ports to tell whether that is chance. */
 const MOST_UNDRAWN = 1000;
+
+type RecordOrigin = Pick<Received, 'source' | 'frame' | 'time' | 'iface'>;
 
 interface Stages {
   readonly host: Host;
@@ -470,10 +487,10 @@ function interfaceOfMac(host: Host, slab: Slab, sender: number): number {
 }
 
 /** Whether the connection table has an entry for the packet, in whatever direction it is seen. */
-function isTracked({ table }: Engine, packet: Anatomy): boolean {
-  if (packet.version !== 4) return false;
+function isTracked(engine: Engine, packet: Anatomy): boolean {
+  const table = packet.version === 6 ? engine.ipv6?.table : engine.table;
   const tuple = packet.tuple();
-  if (table.find(tuple) >= 0) return true;
+  if (table === undefined || table.find(tuple) >= 0) return table !== undefined;
   const answer = answerTo(tuple);
   return answer !== undefined && table.find(answer) >= 0;
 }

@@ -1,4 +1,5 @@
 /** What comparing with a recording finds out. */
+import type { LearntPorts } from '../../report/types.js';
 import type { FieldDifference } from '../fields.js';
 
 /** A record of a capture, as Wireshark numbers it. */
@@ -59,17 +60,6 @@ export interface SetAside {
   atTheEnd: number;
   /** Of a family or kind that natreplay does not evaluate. */
   notEvaluated: number;
-}
-
-export interface LearntPorts {
-  /** Drawn by the kernel and seen. */
-  learnt: number;
-  /** To be drawn, but no outgoing packet shows what the kernel drew. */
-  unknown: number;
-  /** Seen, but not what these rules permit, or taken already. */
-  refused: number;
-  /** Other than expected though these rules would have kept the port. */
-  unforeseen: number;
 }
 
 export interface RecordedReport {
