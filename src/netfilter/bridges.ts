@@ -34,6 +34,7 @@ export class Bridges {
   /** Ports, and bridges that have ports. */
   private readonly bridged: readonly boolean[];
   private readonly hairpin: readonly boolean[];
+  private readonly ports: readonly InterfaceIndex[];
   /** MACs that a bridge takes for itself: its own and those of its ports. */
   private readonly own = new Map<InterfaceIndex, ReadonlySet<number>>();
   /** Port behind which a station was seen, by `bridge, MAC`. */
@@ -45,6 +46,7 @@ export class Bridges {
     const { interfaces } = host;
     const masters = interfaces.map(({ master }) => (master === undefined ? undefined : host.interfaceByName(master)));
     this.upper = interfaces.map((iface) => topmost(iface, masters));
+    this.ports = interfaces.filter(({ index }) => this.upper[index] !== index).map(({ index }) => index);
     this.hairpin = interfaces.map(({ hairpin }) => hairpin === true);
     this.bridged = interfaces.map(({ index }) =>
       masters.some((m, k) => m !== undefined && (k === index || m.index === index)),
@@ -102,7 +104,7 @@ export class Bridges {
     // Where the bridge's own MAC is not known, a frame is taken to be for it until its station is seen.
     if ((view.getUint8(frame) & GROUP) !== 0 || own === undefined || own.has(mac)) return TO_HOST;
     const known = this.portOfMac.get(bridge)?.get(mac);
-    if (known === undefined) return own.size === 0 ? TO_HOST : TO_ALL;
+    if (known === undefined) return own.size === 0 ? TO_HOST : this.otherThan(port);
     return this.unlessSame(port, known);
   }
 
@@ -119,7 +121,14 @@ export class Bridges {
   /** Where a bridge sends a packet whose destination address was translated. */
   destinationOf(port: InterfaceIndex, address: number): InterfaceIndex {
     const known = this.portOfAddress.get(this.upper[port] ?? NO_INTERFACE)?.get(address);
-    return known === undefined ? TO_ALL : this.unlessSame(port, known);
+    return known === undefined ? this.otherThan(port) : this.unlessSame(port, known);
+  }
+
+  /** A frame is flooded to all other ports: to that one if there is but one. */
+  private otherThan(port: InterfaceIndex): InterfaceIndex {
+    const bridge = this.upper[port];
+    const others = this.ports.filter((other) => other !== port && this.upper[other] === bridge);
+    return port !== bridge && others.length === 1 ? (others[0] ?? TO_ALL) : TO_ALL;
   }
 
   private unlessSame(port: InterfaceIndex, to: InterfaceIndex): InterfaceIndex {

@@ -104,7 +104,7 @@ export class PacketPath {
     const { bridge, port, to, filtered } = entry;
     this.begin();
     packet.inInterface = bridge;
-    if (filtered) packet.bridgeIn = port === bridge ? NO_INTERFACE : port;
+    if (filtered) packet.bridgeIn = port;
     if (tracked && packet.info === CT_NONE) this.why = this.parts.conntrack?.reason ?? 'invalid';
     this.destination.set(packet.destination);
     if ((filtered || to === TO_HOST) && !this.hook(packet, 'PREROUTING', tracked)) return;
@@ -137,7 +137,7 @@ export class PacketPath {
     }
     if (filtered) {
       packet.outInterface = bridge;
-      packet.bridgeOut = to;
+      packet.bridgeOut = to === TO_ALL ? bridge : to;
       packet.nextHop = packet.destination;
       if (!this.hook(packet, 'FORWARD', false)) return;
       packet.inInterface = NO_INTERFACE;

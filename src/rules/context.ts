@@ -44,6 +44,9 @@ export interface PacketContext {
   /** NO_INTERFACE where the hook has none. */
   readonly inInterface: InterfaceIndex;
   readonly outInterface: InterfaceIndex;
+  /** Port of a bridge it came in by, and is bridged to, where iptables sees bridged packets (br_netfilter); else NO_INTERFACE. */
+  readonly bridgeIn?: InterfaceIndex | undefined;
+  readonly bridgeOut?: InterfaceIndex | undefined;
   /** Host-order words of the packet as it is now (translated or not). */
   readonly source: Uint32Array;
   readonly destination: Uint32Array;

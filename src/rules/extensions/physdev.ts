@@ -1,7 +1,9 @@
 /**
- * `-m physdev`: the bridge ports of bridged packets (kernel: net/netfilter/xt_physdev.c). Packets here are routed, for which
- * only negated options hold.
+ * `-m physdev`: the bridge ports of packets that iptables sees on a bridge (kernel: net/netfilter/xt_physdev.c). For all
+ * others only negated options hold.
  */
+import { type Host, type InterfaceIndex, NO_INTERFACE } from '../../host/types.js';
+import type { PacketContext } from '../context.js';
 import type { MatchExtension, ParsedOption } from '../extension.js';
 import { argument, bang, flag, option } from './support.js';
 
@@ -20,6 +22,20 @@ function inWords(tests: PhysdevOptions): string {
   return tests
     .map(({ name, negated, value }) => ` ${bang(negated)}${name}${value === undefined ? '' : ` ${value}`}`)
     .join('');
+}
+
+const portIn = (packet: PacketContext): InterfaceIndex => packet.bridgeIn ?? NO_INTERFACE;
+const portOut = (packet: PacketContext): InterfaceIndex => packet.bridgeOut ?? NO_INTERFACE;
+
+/** `veth+` is every port whose name begins so. */
+function interfaceMatcher(host: Host, pattern: string): (iface: InterfaceIndex) => boolean {
+  const prefix = pattern.endsWith('+') ? pattern.slice(0, -1) : undefined;
+  const matching = new Set(
+    host.interfaces.flatMap(({ name, index }) =>
+      (prefix === undefined ? name === pattern : name.startsWith(prefix)) ? [index] : [],
+    ),
+  );
+  return (iface) => matching.has(iface);
 }
 
 export const physdev: MatchExtension<PhysdevOptions> = {
@@ -65,8 +81,14 @@ export const physdev: MatchExtension<PhysdevOptions> = {
   list(tests) {
     return `PHYSDEV match${inWords(tests)}`;
   },
-  compile(tests) {
-    const result = tests.every(({ negated }) => negated);
-    return () => result;
+  compile(tests, { host }) {
+    const onlyNegated = tests.every(({ negated }) => negated);
+    const checks = tests.map(({ name, negated, value }): ((port: PacketContext) => boolean) => {
+      const matches = value === undefined ? () => true : interfaceMatcher(host, value);
+      const of = name.endsWith('in') ? portIn : portOut;
+      return (packet) => (of(packet) >= 0 && matches(of(packet))) !== negated;
+    });
+    // A packet that no bridge's iptables saw matches what is denied of it, and that alone.
+    return (packet) => (portIn(packet) < 0 ? onlyNegated : checks.every((check) => check(packet)));
   },
 };
