@@ -275,7 +275,7 @@ function icmpFields({ words, about }: PacketText, names: Names, id: number) {
 
 /** What is done to a packet that was whole. */
 function alter(packet: Uint8Array, words: Words): Uint8Array {
-  let bytes = Buffer.from(packet);
+  let bytes: Buffer = Buffer.from(packet);
   const version6 = (bytes[0] ?? 0) >> 4 === 6;
   const l4 = version6 ? 40 : ((bytes[0] ?? 0) & 15) * 4;
   const stateLength = (): void => {
