@@ -160,7 +160,7 @@ export class Engine {
       this.conntrack !== undefined && tables.has('nat')
         ? new NatSetup(this.conntrack, random, options.portChooser)
         : undefined;
-    this.fragments = new Fragments(host, options.checksums ?? 'offload');
+    this.fragments = new Fragments(host, options.checksums ?? 'offload', options.seed);
     const { rules6, portChooser, backend, tables: limit, keepCounters = false } = options;
     this.makeIpv6 = () =>
       new Ipv6Stack(
@@ -291,8 +291,16 @@ export class Engine {
     } else if (kind === KIND_IPV6 && this.knowsIpv6) {
       this.clock.advance(slab.records.seconds[i] as number, slab.records.nanoseconds[i] as number);
       this.ipv6Stack ??= this.makeIpv6();
-      const why = this.ipv6Stack.judge(slab, columns, results, i, this.clock.now);
+      this.fragments.now = this.clock.time;
+      const { ipv6Stack, fragments } = this;
+      const why = ipv6Stack.judge(slab, columns, results, i, this.clock.now);
       if (why !== '') this.note(results, i, why);
+      const { cuts, egress, verdict } = ipv6Stack.path;
+      if (cuts !== undefined) this.replace(slab, columns, results, i, egress, cuts);
+      else if (fragments.layout !== undefined && verdict === VERDICT_LOCAL)
+        this.deliver(slab, columns, results, i, ipv6Stack.packet);
+      else if (fragments.layout !== undefined && verdict === VERDICT_FORWARD)
+        this.replace(slab, columns, results, i, egress, [whole(ipv6Stack.packet)]);
     } else {
       this.passBy(columns, results, i, kind);
     }
@@ -345,7 +353,8 @@ export class Engine {
     this.noteTranslation(results, i);
     if (path.why !== '') this.note(results, i, path.why);
     if (path.cuts !== undefined) this.replace(slab, columns, results, i, path.egress, path.cuts);
-    else if (fragments.layout !== undefined && path.verdict === VERDICT_LOCAL) this.deliver(slab, columns, results, i);
+    else if (fragments.layout !== undefined && path.verdict === VERDICT_LOCAL)
+      this.deliver(slab, columns, results, i, packet);
     if (this.answers !== undefined && this.answers.sent.length > 0) this.addAnswers(slab, columns, i, this.answers);
     this.rememberPath(columns, i, ingress);
     path.finish(packet);
@@ -414,9 +423,8 @@ export class Engine {
   }
 
   /** The host gets a datagram in one piece. */
-  private deliver(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number): void {
-    const { bytes, l3, end, totalLength } = this.packet;
-    this.replace(slab, columns, results, i, -1, [{ bytes: bytes.subarray(l3, end), length: totalLength }]);
+  private deliver(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number, packet: Packet): void {
+    this.replace(slab, columns, results, i, -1, [whole(packet)]);
   }
 
   private noteTranslation(results: ResultColumns, i: number): void {
@@ -512,6 +520,12 @@ export class Engine {
     this.reasons.count(number);
   }
 }
+
+/** A datagram in one piece, as far as it was captured. */
+const whole = ({ bytes, l3, end, totalLength }: Packet): OutputFragment => ({
+  bytes: bytes.subarray(l3, end),
+  length: totalLength,
+});
 
 const BROKEN_REASONS = new Map([
   [BROKEN_HEADER, 'bad-ip-header'],

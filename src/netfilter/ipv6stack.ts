@@ -12,13 +12,22 @@ import { Conntrack } from './conntrack/conntrack.js';
 import { DST_NAT, FlowTable, META_DNAT_RULE, META_SNAT_RULE, SRC_NAT } from './conntrack/flowtable.js';
 import { conntrackSettings } from './conntrack/timeouts.js';
 import type { Fragments } from './defrag/fragments.js';
+import type { GatherFault } from './defrag/ipv4.js';
 import type { PortChooser } from './nat/portchoice.js';
 import { NatSetup } from './nat/setup.js';
 import { limitedTo, needsConntrack } from './needs.js';
-import { CT_UNTRACKED, Packet } from './packet.js';
+import { Packet } from './packet.js';
 import { PacketPath6 } from './path6.js';
 import type { Random } from './random.js';
-import { INGRESS_LOCAL, INGRESS_UNKNOWN, NAT_DESTINATION, NAT_SOURCE, type ResultColumns } from './results.js';
+import {
+  INGRESS_LOCAL,
+  INGRESS_UNKNOWN,
+  NAT_DESTINATION,
+  NAT_SOURCE,
+  type ResultColumns,
+  VERDICT_DROP,
+  VERDICT_HELD,
+} from './results.js';
 import { RouteCache } from './routecache.js';
 
 export interface Ipv6Parts {
@@ -43,7 +52,7 @@ export class Ipv6Stack {
   readonly table = new FlowTable(4);
   readonly conntrack: Conntrack | undefined;
   readonly path: PacketPath6;
-  private readonly packet: Packet;
+  readonly packet: Packet;
 
   constructor(
     private readonly parts: Ipv6Parts,
@@ -73,9 +82,14 @@ export class Ipv6Stack {
     let ingress = results.ingress[i] as number;
     if (ingress === INGRESS_UNKNOWN) ingress = this.inferIngress();
     results.ingress[i] = ingress;
-    // Reassembly would come here, before any rule, where connections are tracked.
-    const passedBy = packet.isFragment && this.conntrack !== undefined;
-    if (passedBy) packet.info = CT_UNTRACKED;
+    const { fragments } = this.parts;
+    fragments.layout = undefined;
+    path.cuts = undefined;
+    if (packet.isFragment && this.conntrack !== undefined) {
+      packet.inInterface = ingress;
+      const fault = fragments.gather6(packet, ingress === INGRESS_LOCAL ? 'output' : 'prerouting');
+      if (fault !== undefined) return this.stop(results, i, fault);
+    }
     if (ingress === INGRESS_LOCAL) path.send(packet);
     else if (bridges?.isBridged(ingress) === true)
       path.receiveOnBridge(packet, bridges.entry(slab, columns, i, ingress, packet), bridges, false);
@@ -85,7 +99,14 @@ export class Ipv6Stack {
     results.state[i] = packet.info;
     this.noteTranslation(results, i);
     path.finish(packet);
-    return passedBy && path.why === 'untracked' ? 'fragment' : path.why;
+    return path.why;
+  }
+
+  /** A fragment that waits, or is gone, before any rule. */
+  private stop(results: ResultColumns, i: number, fault: GatherFault): string {
+    this.path.verdict = fault === 'held' ? VERDICT_HELD : VERDICT_DROP;
+    results.verdict[i] = this.path.verdict;
+    return fault === 'held' ? '' : fault;
   }
 
   private load(slab: Slab, columns: PacketColumns, i: number, now: number): void {

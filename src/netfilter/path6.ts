@@ -2,6 +2,8 @@
 import type { InterfaceIndex } from '../host/types.js';
 import { NO_INTERFACE } from '../host/types.js';
 import { IPV6_HOP_LIMIT } from '../packet/ipv6.js';
+import { DST_NAT, SRC_NAT } from './conntrack/flowtable.js';
+import { linearBytes6 } from './defrag/linear.js';
 import type { Packet } from './packet.js';
 import { PacketPath, type PathParts } from './path.js';
 import { VERDICT_FORWARD, VERDICT_LOCAL } from './results.js';
@@ -61,11 +63,16 @@ export class PacketPath6 extends PacketPath {
   /** A packet longer than the link it came over was merged from several by offloading: no MTU is applied to it. */
   private isTooBig({ totalLength, inInterface }: Packet, egress: InterfaceIndex): boolean {
     const { interfaces } = this.parts.host;
-    if (totalLength > (interfaces[inInterface]?.mtu ?? 0)) return false;
-    return totalLength > Math.max(MIN_MTU, interfaces[egress]?.mtu ?? Number.POSITIVE_INFINITY);
+    const { layout } = this.parts.fragments;
+    const longest = layout?.maxSize ?? totalLength;
+    if (longest > (interfaces[inInterface]?.mtu ?? 0)) return false;
+    return longest > Math.max(MIN_MTU, interfaces[egress]?.mtu ?? Number.POSITIVE_INFINITY);
   }
 
-  protected override sendOut(_packet: Packet, egress: InterfaceIndex): void {
+  protected override sendOut(packet: Packet, egress: InterfaceIndex): void {
+    const { fragments, nat } = this.parts;
+    const translated = (packet.status & (SRC_NAT | DST_NAT)) !== 0;
+    this.cuts = fragments.cut6(packet, linearBytes6(packet, nat !== undefined, translated));
     this.verdict = VERDICT_FORWARD;
     this.egress = egress;
   }

@@ -268,7 +268,7 @@ function verifyChecksums(
 }
 
 /** ICMP, SCTP, UDP-Lite, and TCP and UDP behind IP options. Fragments have no checksum of their own. */
-function verifyUncommon(view: DataView, columns: PacketColumns, i: number, acceptOffloaded: boolean): void {
+export function verifyUncommon(view: DataView, columns: PacketColumns, i: number, acceptOffloaded: boolean): void {
   const start = columns.l4[i] as number;
   const length = (columns.end[i] as number) - start;
   const proto = columns.protocol[i] as number;

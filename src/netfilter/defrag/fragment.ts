@@ -75,7 +75,7 @@ export function fragmentIpv4(
 }
 
 /** The cuts of the fragments as they came, if each of them still makes a sound fragment; else undefined. */
-function keptCuts(pieces: readonly Piece[], linear: number, room: number): readonly Cut[] | undefined {
+export function keptCuts(pieces: readonly Piece[], linear: number, room: number): readonly Cut[] | undefined {
   const cuts: Cut[] = [];
   for (const { offset, end } of pieces) {
     if (offset === 0) cuts.push({ offset, end: Math.max(end, linear) });
@@ -88,7 +88,7 @@ function keptCuts(pieces: readonly Piece[], linear: number, room: number): reado
   return fits && cuts.length > 1 ? cuts : undefined;
 }
 
-function cutAnew(length: number, room: number): Cut[] {
+export function cutAnew(length: number, room: number): Cut[] {
   const cuts: Cut[] = [];
   // Links of an MTU below a header and eight bytes do not exist (RFC 791 section 3.2: 68).
   const step = Math.max(8, room & ~7);

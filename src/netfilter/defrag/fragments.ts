@@ -6,8 +6,11 @@ import type { Host } from '../../host/types.js';
 import { IPV4_DF, IPV4_FLAGS_OFFSET } from '../../packet/ipv4.js';
 import type { ChecksumMode } from '../../packet/parse.js';
 import type { Packet } from '../packet.js';
+import { Random } from '../random.js';
 import { fragmentIpv4, type OutputFragment } from './fragment.js';
+import { fragmentIpv6 } from './fragment6.js';
 import { type DefragUser, type FragmentLayout, type GatherFault, Ipv4Reassembler, ipv4DefragLimits } from './ipv4.js';
+import { Ipv6Reassembler, ipv6DefragLimits, NOT_GATHERED } from './ipv6.js';
 import { hasBadChecksum } from './transportsum.js';
 
 /** What the report says about fragments. */
@@ -22,16 +25,23 @@ export interface FragmentCounts {
 
 export class Fragments {
   readonly ipv4: Ipv4Reassembler;
+  readonly ipv6: Ipv6Reassembler;
   /** How the packet in hand came, if in fragments. */
   layout: FragmentLayout | undefined;
   /** Capture time in milliseconds, not wrapped. */
   now = 0;
 
+  /** Where identifications of IPv6 fragments come from: numbers of their own, so that no other choice depends on them. */
+  private readonly random: Random;
+
   constructor(
     host: Host,
     private readonly checksums: ChecksumMode,
+    seed = 1,
   ) {
     this.ipv4 = new Ipv4Reassembler(ipv4DefragLimits(host));
+    this.ipv6 = new Ipv6Reassembler(ipv6DefragLimits(host));
+    this.random = new Random(seed ^ 0x66726167);
   }
 
   /**
@@ -54,6 +64,32 @@ export class Fragments {
     return undefined;
   }
 
+  /**
+   * As `gather`, for a packet with an IPv6 fragment header. Undefined also where the kernel lets the fragment go on as it
+   * is: then `packet` still is that fragment.
+   */
+  gather6(packet: Packet, user: 'prerouting' | 'output'): GatherFault | undefined {
+    const datagram = this.ipv6.gather(packet, user, this.now);
+    if (datagram === NOT_GATHERED) return undefined;
+    if (typeof datagram === 'string') return datagram;
+    const { inInterface } = packet;
+    const { bytes, view, l3, end } = datagram;
+    packet.loadIpv6(bytes, view, l3, end, bytes.length - l3);
+    packet.inInterface = inInterface;
+    packet.mark = datagram.mark;
+    packet.cut = datagram.cut;
+    packet.sourceMac = datagram.sourceMac;
+    packet.badChecksum = hasBadChecksum(packet, this.checksums);
+    this.layout = datagram.layout;
+    return undefined;
+  }
+
+  /** What leaves of an IPv6 packet, undefined if it leaves as it is. */
+  cut6(packet: Packet, linear: number): OutputFragment[] | undefined {
+    if (this.layout === undefined) return undefined;
+    return fragmentIpv6(packet, this.layout, linear, () => this.random.next32() || 1);
+  }
+
   /** Whether the packet would have to be cut to leave over a link of this MTU, but says that it must not be. */
   isTooBig({ view, l3, totalLength }: Packet, mtu: number): boolean {
     if ((view.getUint16(l3 + IPV4_FLAGS_OFFSET) & IPV4_DF) === 0) return false;
@@ -67,8 +103,13 @@ export class Fragments {
   }
 
   get counts(): FragmentCounts {
-    const { reassembled, store } = this.ipv4;
-    const { datagrams, fragments } = store.waiting;
-    return { reassembled, expired: store.expired, waitingDatagrams: datagrams, waitingFragments: fragments };
+    const { ipv4, ipv6 } = this;
+    const [a, b] = [ipv4.store.waiting, ipv6.store.waiting];
+    return {
+      reassembled: ipv4.reassembled + ipv6.reassembled,
+      expired: ipv4.store.expired + ipv6.store.expired,
+      waitingDatagrams: a.datagrams + b.datagrams,
+      waitingFragments: a.fragments + b.fragments,
+    };
   }
 }

@@ -30,7 +30,8 @@ export type GatherFault =
   | 'fragment-inconsistent'
   | 'fragment-ecn-mixed'
   | 'fragment-too-long'
-  | 'fragment-memory';
+  | 'fragment-memory'
+  | 'fragment-header-cut';
 
 /** Where a datagram was cut when it came, for cutting it again. */
 export interface FragmentLayout {
@@ -40,6 +41,8 @@ export interface FragmentLayout {
   readonly maxSize: number;
   /** The largest fragment said DF, so the sender looks for the path's MTU (kernel: IPSKB_FRAG_PMTU). */
   readonly findsMtu: boolean;
+  /** IPv6: length of what stood before the fragment header. */
+  readonly headerLength?: number;
 }
 
 /** A datagram put together. Its IP header is that of the first fragment. */

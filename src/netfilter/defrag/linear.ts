@@ -5,7 +5,15 @@
  * fragment is shorter than that.
  */
 import { ipv4HeaderLength } from '../../packet/ipv4.js';
-import { ICMP_HEADER, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, TCP_MIN_HEADER } from '../../packet/transport.js';
+import { IPV6_HEADER, IPV6_NEXT_HEADER } from '../../packet/ipv6.js';
+import {
+  ICMP_HEADER,
+  PROTO_ICMP,
+  PROTO_ICMPV6,
+  PROTO_SCTP,
+  PROTO_TCP,
+  TCP_MIN_HEADER,
+} from '../../packet/transport.js';
 import { CT_RELATED, type Packet } from '../packet.js';
 
 const IP_HEADER = 20;
@@ -29,6 +37,19 @@ export function linearBytes(packet: Packet, routed: boolean, natted: boolean, tr
     default:
       return 0;
   }
+}
+
+/** The same for IPv6, from the IPv6 header's end on. First fragments hold the upper layer's header in any case. */
+export function linearBytes6(packet: Packet, natted: boolean, translated: boolean): number {
+  const { view, l3, l4, end, wireEnd } = packet;
+  const before = l4 - l3 - IPV6_HEADER;
+  if (!natted || packet.protocol !== PROTO_ICMPV6 || packet.info !== CT_RELATED) return before;
+  const inner = l4 + ICMP_HEADER;
+  const transport = inner + IPV6_HEADER;
+  if (!translated || transport > end) return before + ICMP_HEADER + IPV6_HEADER;
+  const isTcp = view.getUint8(inner + IPV6_NEXT_HEADER) === PROTO_TCP;
+  const header = isTcp && transport + TCP_MIN_HEADER <= wireEnd ? TCP_MIN_HEADER : UDP_BYTES;
+  return before + transport + header - l4;
 }
 
 /** Kernel: nf_nat_icmp_reply_translation. */

@@ -1,36 +1,28 @@
 /** The layer-4 checksum of a datagram that was put together: its fragments had none of their own. */
-import { fold, ipv4PseudoSum, sumBytes } from '../../packet/checksum.js';
+import { FLAG_BAD_CHECKSUM, PacketColumns } from '../../packet/columns.js';
 import { IPV4_DESTINATION, IPV4_SOURCE } from '../../packet/ipv4.js';
-import type { ChecksumMode } from '../../packet/parse.js';
-import {
-  PROTO_ICMP,
-  PROTO_TCP,
-  PROTO_UDP,
-  TCP_CHECKSUM,
-  TCP_MIN_HEADER,
-  UDP_CHECKSUM,
-  UDP_HEADER,
-} from '../../packet/transport.js';
+import { type ChecksumMode, verifyUncommon } from '../../packet/parse.js';
+import { verifyIpv6 } from '../../packet/parse6.js';
 import type { Packet } from '../packet.js';
+
+/** A datagram as the parser would have found it. */
+const columns = new PacketColumns(1);
 
 /** True when it was verified and is wrong; one that was left to the network card is finished, as the mode has it. */
 export function hasBadChecksum(packet: Packet, mode: ChecksumMode): boolean {
-  const { view, l3, l4, end, protocol, cut } = packet;
-  const length = end - l4;
-  if (mode === 'ignore' || cut) return false;
-  if (protocol === PROTO_ICMP) return fold(sumBytes(view, l4, length)) !== 0xffff;
-  const needed = protocol === PROTO_TCP ? TCP_MIN_HEADER : UDP_HEADER;
-  if ((protocol !== PROTO_TCP && protocol !== PROTO_UDP) || length < needed) return false;
-  const field = l4 + (protocol === PROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM);
-  const stored = view.getUint16(field, true);
-  if (protocol === PROTO_UDP && stored === 0) return false;
-  const source = view.getInt32(l3 + IPV4_SOURCE, true);
-  const destination = view.getInt32(l3 + IPV4_DESTINATION, true);
-  const pseudo = ipv4PseudoSum(source, destination, protocol, length);
-  const sum = fold(pseudo + sumBytes(view, l4, length));
-  if (sum === 0xffff) return false;
-  if (mode !== 'offload' || stored !== fold(pseudo)) return true;
-  const finished = ~fold(sum + (~stored & 0xffff)) & 0xffff;
-  view.setUint16(field, finished === 0 && protocol === PROTO_UDP ? 0xffff : finished, true);
-  return false;
+  const { view, l3, l4, end, protocol, cut, family } = packet;
+  if (mode === 'ignore' || cut || protocol < 0) return false;
+  columns.flags[0] = 0;
+  columns.l3[0] = l3;
+  columns.l4[0] = l4;
+  columns.end[0] = end;
+  columns.protocol[0] = protocol;
+  if (family === 6) {
+    verifyIpv6(view, columns, 0, mode === 'offload');
+  } else {
+    columns.source[0] = view.getInt32(l3 + IPV4_SOURCE, true);
+    columns.destination[0] = view.getInt32(l3 + IPV4_DESTINATION, true);
+    verifyUncommon(view, columns, 0, mode === 'offload');
+  }
+  return ((columns.flags[0] as number) & FLAG_BAD_CHECKSUM) !== 0;
 }
