@@ -1,0 +1,103 @@
+/** Zones of the flow table, held to a list that is searched from end to end. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { FlowTable, META_ZONE, ORIGINAL, REPLY, zoneOf, zoneWord } from '../../../src/netfilter/conntrack/flowtable.js';
+import { Tuple } from '../../../src/packet/tuple.js';
+
+const tuple = (source: number, destination: number): Tuple => {
+  const made = new Tuple();
+  made.family = 4;
+  made.protocol = 17;
+  made.source[0] = source;
+  made.destination[0] = destination;
+  made.sourcePort = 1000;
+  made.destinationPort = 53;
+  return made;
+};
+
+const answer = (of: Tuple): Tuple => {
+  const made = tuple(of.destination[0] ?? 0, of.source[0] ?? 0);
+  made.sourcePort = of.destinationPort;
+  made.destinationPort = of.sourcePort;
+  return made;
+};
+
+interface Entry {
+  readonly entry: number;
+  readonly original: Tuple;
+  readonly reply: Tuple;
+  readonly zone: number;
+}
+
+function link(table: FlowTable, original: Tuple, zone: number): Entry {
+  const entry = table.allocate();
+  const reply = answer(original);
+  table.words[entry * table.entryWords + table.meta] = (table.words[entry * table.entryWords + table.meta] ?? 0) | 17;
+  table.words[entry * table.entryWords + table.meta + META_ZONE] = zone;
+  table.writeTuple(entry, ORIGINAL, original);
+  table.writeTuple(entry, REPLY, reply);
+  table.link(entry);
+  return { entry, original, reply, zone };
+}
+
+/** Kernel: nf_ct_key_equal over every entry, the zone of the original direction first. */
+function naive(entries: readonly Entry[], wanted: Tuple, zone: number): number {
+  const matches = (direction: 0 | 1) =>
+    entries.find(
+      (e) =>
+        (direction === 0 ? e.original : e.reply).equals(wanted) &&
+        zoneOf(e.zone, direction) === zoneOf(zone, direction),
+    );
+  const original = matches(0);
+  if (original !== undefined) return original.entry * 2;
+  const reply = matches(1);
+  return reply === undefined ? -1 : reply.entry * 2 + 1;
+}
+
+const zones = fc.tuple(fc.nat(3), fc.nat(3)).map(([zone, directions]) => zoneWord(zone, directions));
+
+describe('zones', () => {
+  it('find what a search through all entries finds', () => {
+    const step = fc.record({ source: fc.integer({ min: 1, max: 3 }), zone: zones, remove: fc.boolean() });
+    fc.assert(
+      fc.property(
+        fc.array(step, { maxLength: 40 }),
+        fc.array(zones, { minLength: 1, maxLength: 5 }),
+        (steps, asked) => {
+          const table = new FlowTable(1);
+          let entries: Entry[] = [];
+          for (const { source, zone, remove } of steps) {
+            const original = tuple(source, 9);
+            const found = naive(entries, original, zone);
+            if (found < 0 && naive(entries, answer(original), zone) < 0) entries.push(link(table, original, zone));
+            else if (remove && found >= 0) {
+              table.unlink(found >> 1);
+              table.release(found >> 1);
+              entries = entries.filter(({ entry }) => entry !== found >> 1);
+            }
+          }
+          for (const zone of asked) {
+            for (const source of [1, 2, 3]) {
+              for (const wanted of [tuple(source, 9), answer(tuple(source, 9))])
+                expect(table.find(wanted, zone)).toBe(naive(entries, wanted, zone));
+            }
+          }
+        },
+      ),
+    );
+  });
+
+  it('a bucket holds the entries whose hash falls into it, and every tuple has one bucket', () => {
+    const table = new FlowTable(1);
+    const made = Array.from({ length: 300 }, (_, n) =>
+      link(table, tuple(n + 1, 9), n % 3 === 0 ? zoneWord(n % 5, 3) : 0),
+    );
+    for (const buckets of [1, 7, 64, 5000]) {
+      const seen = Array.from({ length: buckets }, (_, b) => table.inBucket(b, buckets)).flat();
+      expect(seen.sort((a, b) => a - b)).toEqual(made.flatMap(({ entry }) => [entry, entry]));
+    }
+    for (const { original, entry, zone } of made) {
+      if (zone === 0) expect(table.inBucket(table.bucket(original, 64), 64)).toContain(entry);
+    }
+  });
+});
