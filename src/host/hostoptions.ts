@@ -31,8 +31,9 @@ import {
   withLoopback,
 } from './description.js';
 import { describeHostFile, parseMac } from './hostfile.js';
-import { kernelRoutes } from './kernelroutes.js';
+import { anycastRoutes, kernelRoutes } from './kernelroutes.js';
 import { makeHost } from './machine.js';
+import { forwards6 } from './routejson.js';
 import { routeTables } from './routetables.js';
 import type { Family, Host, HostInterface, InterfaceAddress, RouteType } from './types.js';
 
@@ -65,13 +66,17 @@ export function statedDescription(
 
 export function applyOptions(base: HostDescription, options: HostOptions): HostDescription {
   const stated = mergeSameName((options.iface ?? []).map(parseInterface));
+  const routes6 = forwards6(base.sysctl);
   let interfaces = withLoopback(base.interfaces);
-  let routes = base.interfaces.length === 0 ? kernelRoutesOf(interfaces) : base.routes;
+  let routes = base.interfaces.length === 0 ? kernelRoutesOf(interfaces, routes6) : base.routes;
   for (const option of stated) {
     const old = interfaces.find((iface) => iface.name === option.name);
     const made = makeInterface(option, old);
     interfaces = old === undefined ? [...interfaces, made] : interfaces.map((iface) => (iface === old ? made : iface));
-    routes = [...routes.filter((route) => !(route.kernel && route.device === made.name)), ...kernelRoutesOf([made])];
+    routes = [
+      ...routes.filter((route) => !(route.kernel && route.device === made.name)),
+      ...kernelRoutesOf([made], routes6),
+    ];
   }
   for (const text of options.route ?? []) {
     const route = parseRoute(text, interfaces, routes);
@@ -80,8 +85,12 @@ export function applyOptions(base: HostDescription, options: HostOptions): HostD
   return { ...base, interfaces, routes };
 }
 
-function kernelRoutesOf(interfaces: readonly InterfaceDescription[]): RouteDescription[] {
-  return ([4, 6] as const).flatMap((family) => interfaces.flatMap((iface) => kernelRoutes(iface, family)));
+/** `routes6`: the host is an IPv6 router, which has anycast addresses. */
+function kernelRoutesOf(interfaces: readonly InterfaceDescription[], routes6: boolean): RouteDescription[] {
+  return [
+    ...interfaces.flatMap((iface) => kernelRoutes(iface, 4)),
+    ...interfaces.flatMap((iface) => [...kernelRoutes(iface, 6), ...(routes6 ? anycastRoutes(iface) : [])]),
+  ];
 }
 
 function samePrefix(a: RouteDescription, b: RouteDescription): boolean {

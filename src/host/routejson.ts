@@ -61,6 +61,7 @@ function complete(
   return [...routes, ...derived.filter((route) => !known || route.table === 'local')];
 }
 
+/** A host that forwards nothing would have no use for natreplay: only one that says so is taken to be none. */
 export function forwards6(sysctl: ReadonlyMap<string, string>): boolean {
   return sysctl.get('net.ipv6.conf.all.forwarding') !== '0';
 }

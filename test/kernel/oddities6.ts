@@ -86,7 +86,6 @@ export const SPOIL6 = {
   'a listener report': (frame: Buffer): Buffer => message(frame, 143),
   'a redirect': (frame: Buffer): Buffer => message(frame, 137),
   'an unknown ICMPv6 message': (frame: Buffer): Buffer => message(frame, 200),
-  'a node information query': (frame: Buffer): Buffer => message(frame, 139),
   'an echo reply to nothing': (frame: Buffer): Buffer => message(frame, 129),
 } as const;
 

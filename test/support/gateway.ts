@@ -13,7 +13,7 @@ import {
   NAT_SOURCE,
   ResultColumns,
 } from '../../src/netfilter/results.js';
-import { PacketColumns } from '../../src/packet/columns.js';
+import { KIND_IPV6, PacketColumns } from '../../src/packet/columns.js';
 import { LINKTYPE_RAW } from '../../src/packet/link.js';
 import { type ChecksumMode, parseSlab } from '../../src/packet/parse.js';
 import { connectionEntries } from '../../src/pipeline/connections.js';
@@ -29,6 +29,8 @@ export interface GatewayOptions {
   readonly route?: readonly string[];
   /** iptables-save text; undefined: no rules at all. */
   readonly rules?: string;
+  /** ip6tables-save text. */
+  readonly rules6?: string;
   readonly sysctl?: Readonly<Record<string, string>>;
   readonly checksums?: ChecksumMode;
   readonly seed?: number;
@@ -75,11 +77,22 @@ export class TestGateway {
   private readonly checksums: ChecksumMode;
   private time = 1_700_000_000;
 
-  constructor({ iface, route, rules, sysctl = {}, checksums = 'verify', seed = 1, fastPath = true }: GatewayOptions) {
+  constructor({
+    iface,
+    route,
+    rules,
+    rules6: text6,
+    sysctl = {},
+    checksums = 'verify',
+    seed = 1,
+    fastPath = true,
+  }: GatewayOptions) {
     this.host = withSysctls(hostFromOptions({ iface, route }), sysctl);
     const ruleset =
       rules === undefined ? undefined : parseRules(rules, { file: 'rules', family: 4, unsupported: 'stop' });
-    this.engine = new Engine(this.host, ruleset, { seed, fastPath });
+    const rules6 =
+      text6 === undefined ? undefined : parseRules(text6, { file: 'rules6', family: 6, unsupported: 'stop' });
+    this.engine = new Engine(this.host, ruleset, { rules6, seed, fastPath });
     this.checksums = checksums;
   }
 
@@ -124,6 +137,14 @@ export class TestGateway {
     return `${this.engine.counters.packets[id]}:${this.engine.counters.bytes[id]}`;
   }
 
+  /** The same of the IPv6 rules. */
+  counter6(name: string): string {
+    const { names, packets, bytes } = this.engine.ipv6?.counters ?? this.engine.counters;
+    const id = names.indexOf(name);
+    if (id < 0) throw new Error(`no counter ${name}`);
+    return `${packets[id]}:${bytes[id]}`;
+  }
+
   /** Every rule and policy with its counters. */
   counters(): Record<string, string> {
     return Object.fromEntries(this.engine.counters.names.map((name) => [name, this.counter(name)]));
@@ -147,7 +168,8 @@ export class TestGateway {
 
   private outcome(i: number): Outcome {
     const nat = results.nat[i] ?? 0;
-    const { names } = this.engine.counters;
+    const stack = columns.kind[i] === KIND_IPV6 ? this.engine.ipv6 : this.engine;
+    const names = stack?.counters.names ?? [];
     const rules = [
       (nat & NAT_DESTINATION) !== 0 ? names[results.dnatRule[i] ?? -1] : undefined,
       (nat & NAT_SOURCE) !== 0 ? names[results.snatRule[i] ?? -1] : undefined,

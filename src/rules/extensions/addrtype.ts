@@ -80,9 +80,12 @@ function formatTypes({ mask }: AddressTypes): string {
 function matches6(host: Host, mask: number, address: Uint32Array, iface: InterfaceIndex | undefined): boolean {
   const first = address[0] as number;
   const multicast = first >>> 24 === 0xff;
-  const unspecified = (first | (address[1] as number) | (address[2] as number) | (address[3] as number)) === 0;
+  const zeros = (first | (address[1] as number)) === 0;
+  const unspecified = zeros && ((address[2] as number) | (address[3] as number)) === 0;
+  // ipv6_addr_type takes an IPv4-mapped address for none of unicast.
+  const mapped = zeros && address[2] === 0xffff;
   if ((mask & MULTICAST) !== 0 && !multicast) return false;
-  if ((mask & UNICAST) !== 0 && (multicast || unspecified)) return false;
+  if ((mask & UNICAST) !== 0 && (multicast || unspecified || mapped)) return false;
   if ((mask & UNSPEC) !== 0 && !unspecified) return false;
   if ((mask & ROUTED_IN_6) === 0) return true;
   return (mask & ROUTED_IN_6 & ROUTE_TYPE_BITS[host.addressType(6, address, iface)]) !== 0;
