@@ -28,7 +28,10 @@ export async function openCapture(path: string, options: OpenCaptureOptions = {}
     const content = head.subarray(0, length);
     if (length === 0) {
       const what = source.cut === undefined ? 'the file is empty' : `nothing can be read: ${source.cut}`;
-      throw new NatreplayError('CAPTURE_EMPTY', `${what}, not even a capture header is there`, { file: path });
+      throw new NatreplayError('CAPTURE_EMPTY', `${what}, not even a capture header is there`, {
+        file: path,
+        advice: 'capture again, or check what was to write it',
+      });
     }
     const header = parsePcapHeader(content);
     if (header !== undefined) return new PcapReader(source, content, header, options.assignedName);

@@ -20,6 +20,29 @@ export interface ByteSource {
   close(): Promise<void>;
 }
 
+/** What makes the reads that wait fail; one set for the process, as signals are. */
+const waiting = new Set<(reason: unknown) => void>();
+let abandoned: { readonly reason: unknown } | undefined;
+
+/**
+ * Makes every read that waits, and every later one, fail with `reason`: a pipe may have nothing to read for ever, and
+ * the threads that wait for it cannot be told to stop. The process must be ended by a signal then; exiting would wait.
+ */
+export function abandonReads(reason: unknown): void {
+  abandoned = { reason };
+  for (const reject of [...waiting]) reject(reason);
+}
+
+function unlessAbandoned<T>(start: () => Promise<T>): Promise<T> {
+  if (abandoned !== undefined) return Promise.reject(abandoned.reason);
+  return new Promise((resolve, reject) => {
+    waiting.add(reject);
+    start()
+      .then(resolve, reject)
+      .finally(() => waiting.delete(reject));
+  });
+}
+
 /** How long to wait before reading again from a non-blocking pipe that has nothing yet. */
 const RETRY_MILLISECONDS = 2;
 
@@ -50,8 +73,9 @@ class DescriptorSource implements ByteSource {
   private async readOnce(into: Uint8Array, from: number, length: number): Promise<number> {
     for (;;) {
       try {
-        return await this.readSome(into, from, length);
+        return await unlessAbandoned(() => this.readSome(into, from, length));
       } catch (error) {
+        if (abandoned !== undefined) throw abandoned.reason;
         const code = errorCode(error);
         if (code === 'EOF') return 0;
         if (code !== 'EAGAIN' && code !== 'EINTR') throw cannotRead(this.path, error, this.bytesRead);
@@ -60,8 +84,9 @@ class DescriptorSource implements ByteSource {
     }
   }
 
-  close(): Promise<void> {
-    return this.closeIt();
+  async close(): Promise<void> {
+    // Closing waits for a read that waits.
+    if (abandoned === undefined) await this.closeIt();
   }
 }
 
@@ -70,8 +95,10 @@ export async function openSource(path: string): Promise<ByteSource> {
   if (path === '-') return openStandardInput();
   let handle: FileHandle;
   try {
-    handle = await open(path, fs.constants.O_RDONLY);
+    // A named pipe that nobody writes to is not even opened.
+    handle = await unlessAbandoned(() => open(path, fs.constants.O_RDONLY));
   } catch (error) {
+    if (abandoned !== undefined) throw abandoned.reason;
     throw cannotRead(path, error);
   }
   try {
@@ -131,14 +158,23 @@ function cannotRead(file: string, cause: unknown, offset?: number): NatreplayErr
   switch (errorCode(cause)) {
     case 'ENOENT':
     case 'ENOTDIR':
-      return new NatreplayError('CAPTURE_NOT_FOUND', 'there is no such file', { file, cause });
+      return new NatreplayError('CAPTURE_NOT_FOUND', 'there is no such file', {
+        file,
+        cause,
+        advice: 'check its name',
+      });
     case 'EACCES':
     case 'EPERM':
-      return new NatreplayError('CAPTURE_NO_PERMISSION', 'no permission to read it', { file, cause });
+      return new NatreplayError('CAPTURE_NO_PERMISSION', 'no permission to read it', {
+        file,
+        cause,
+        advice: 'ask its owner (captures of tcpdump often belong to root), or run as root',
+      });
     case 'EISDIR':
       return isDirectory(file);
     default: {
-      const details = { file, offset, cause, exitCode: offset === undefined ? 2 : 3 } as const;
+      const advice = 'see whether cp can read the whole file';
+      const details = { file, offset, cause, advice, exitCode: offset === undefined ? 2 : 3 } as const;
       return new NatreplayError('CAPTURE_CANNOT_READ', `cannot read it: ${errorText(cause)}`, details);
     }
   }

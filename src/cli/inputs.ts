@@ -6,6 +6,7 @@ import type { Family, Host } from '../host/types.js';
 import type { CaptureInput } from '../pipeline/replay.js';
 import { familyOf, parseRules } from '../rules/parse.js';
 import type { Ruleset, Table, TableName } from '../rules/types.js';
+import { mortally } from './signals.js';
 
 export interface RuleOptions {
   readonly rules: readonly string[];
@@ -101,7 +102,7 @@ const REASONS = new Map([
 
 function readText(file: string): string {
   try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8');
+    return mortally(() => readFileSync(file === '-' ? 0 : file, 'utf8'));
   } catch (error) {
     const { code = 'unknown error' } = error as NodeJS.ErrnoException;
     throw new NatreplayError('RULES_UNREADABLE', REASONS.get(code) ?? `it cannot be read (${code})`, {

@@ -5,13 +5,15 @@ import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { NatreplayError, printable } from '../errors.js';
 import { replayCommand } from './replay.js';
-import { Interrupted } from './signals.js';
+import { dieBySignal, Interrupted } from './signals.js';
 import { snapshotCommand } from './snapshot.js';
 import { verifyCommand } from './verify.js';
 import { version } from './version.js';
 
 const USAGE = 2;
 const FAILED = 3;
+/** Exit codes above are a signal's number more. */
+const BY_SIGNAL = 128;
 
 export function program(): Command {
   const command = new Command('natreplay')
@@ -42,7 +44,11 @@ function report(error: unknown): number {
     // Help and version have been printed and are no errors.
     if (error.exitCode === 0) return 0;
     if (error.code === 'commander.help') return USAGE;
-    say(`${error.message.replace(/^error: |\.$/g, '').replace(/\n/g, ' ')}; see natreplay --help`);
+    const said = error.message.replace(/^error: |\.$/g, '').replace(/\n/g, ' ');
+    // `argument 'x' is invalid. It must be a number.` is one sentence here.
+    say(
+      `${said.replace(/ is invalid\. (.)/, (_, first: string) => ` is invalid: ${first.toLowerCase()}`)}; see natreplay --help`,
+    );
     return USAGE;
   }
   if (error instanceof Interrupted) {
@@ -73,5 +79,7 @@ if (isMain()) {
     say(`standard output: ${code === 'EPIPE' ? 'the reader went away before everything was written' : message}`);
     process.exit(FAILED);
   });
-  process.exitCode = await main(process.argv.slice(2));
+  const code = await main(process.argv.slice(2));
+  process.exitCode = code;
+  if (code > BY_SIGNAL) dieBySignal(code - BY_SIGNAL);
 }

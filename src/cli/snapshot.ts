@@ -1,19 +1,18 @@
 /** `natreplay snapshot`: the host file of the machine it runs on. Reads only; asks the machine's own tools. */
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { NatreplayError, printable } from '../errors.js';
+import { writeTextFile } from '../report/files.js';
 
 export function snapshotCommand(): Command {
   return new Command('snapshot')
     .description('write the host file of this machine: addresses, routes, sysctls, rules and sets')
     .option('-o, --output <file>', 'where to write it; - is standard output', '-')
-    .action((options: { output: string }) => {
+    .action(async (options: { output: string }) => {
       const warn = (text: string): unknown => process.stderr.write(`natreplay: ${printable(text)}\n`);
-      const text = `${JSON.stringify(takeSnapshot(LIVE, warn), null, 1)}\n`;
-      if (options.output === '-') process.stdout.write(text);
-      else writeWhole(options.output, text);
+      await writeTextFile(options.output, `${JSON.stringify(takeSnapshot(LIVE, warn), null, 1)}\n`);
     });
 }
 
@@ -163,25 +162,5 @@ function readValue(file: string): string | undefined {
     return readFileSync(file, 'utf8').trim().replaceAll('\t', ' ');
   } catch {
     return undefined;
-  }
-}
-
-/** Written beside and renamed, so that what stands under the name is whole. */
-function writeWhole(path: string, text: string): void {
-  const beside = `${path}.partial`;
-  try {
-    writeFileSync(beside, text);
-    renameSync(beside, path);
-  } catch (cause) {
-    rmSync(beside, { force: true });
-    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
-    const advice = 'name a file in a folder that exists and may be written to';
-    const exitCode = code === 'ENOSPC' || code === 'EIO' ? 3 : 2;
-    throw new NatreplayError('SNAPSHOT_NOT_WRITTEN', `cannot be written (${code})`, {
-      file: path,
-      advice,
-      exitCode,
-      cause,
-    });
   }
 }

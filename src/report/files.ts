@@ -217,7 +217,7 @@ function openError(path: string, error: unknown): NatreplayError {
         path,
         `can't be opened for writing: ${messageOf(error)}`,
         2,
-        undefined,
+        'choose another name or place',
         error,
       );
   }
@@ -237,10 +237,17 @@ function writeError(path: string, error: unknown): NatreplayError {
         name,
         'the reader went away before everything was written',
         3,
-        undefined,
+        'let it read to the end',
         error,
       );
     default:
-      return outputError('OUTPUT_FAILED', name, `writing failed: ${messageOf(error)}`, 3, undefined, error);
+      return outputError(
+        'OUTPUT_FAILED',
+        name,
+        `writing failed: ${messageOf(error)}`,
+        3,
+        'choose another place',
+        error,
+      );
   }
 }

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { NatreplayError } from '../../src/errors.js';
 import { needs } from '../support/requirements.js';
 import { pcap, Section, temporaryFolder } from './build.js';
@@ -149,5 +149,30 @@ describe('compressed pcapng', () => {
     await copy(path, file('stated.pcapng.gz'));
     const expected = Buffer.concat([s.header(), body]);
     expect(gunzipSync(file.read(file('stated.pcapng.gz'))).equals(expected)).toBe(true);
+  });
+});
+
+describe('reads that are abandoned', () => {
+  it.skipIf(spawnSync('mkfifo', ['--version']).status !== 0)('fail at once, though nothing comes', async () => {
+    // What is abandoned stays so for the process: this is a copy of the module.
+    vi.resetModules();
+    const { abandonReads, openSource: open } = await import('../../src/capture/source.js');
+    const pipe = file('pipe');
+    spawnSync('mkfifo', [pipe]);
+    const writer = openSync(pipe, 'r+');
+    try {
+      const source = await open(pipe);
+      const waiting = source.read(new Uint8Array(10), 0, 10);
+      const reason = new Error('stopped');
+      abandonReads(reason);
+      await expect(waiting).rejects.toBe(reason);
+      await expect(source.read(new Uint8Array(10), 0, 10)).rejects.toBe(reason);
+      await expect(open(pipe)).rejects.toBe(reason);
+      await source.close();
+    } finally {
+      // Lets the thread that still waits go.
+      writeSync(writer, 'natreplay!');
+      closeSync(writer);
+    }
   });
 });

@@ -226,7 +226,10 @@ describe('the file itself', () => {
 
   it.skipIf(!existsSync('/dev/full'))('a full disk is an error of the run', async () => {
     const path = file('plain.pcap', pcap(MICRO));
-    await expect(copy(path, '/dev/full')).rejects.toMatchObject({ code: 'CAPTURE_OUTPUT_DISK_FULL', exitCode: 3 });
+    // A device has nothing beside it.
+    const message = '/dev/full: the disk is full; make room';
+    const expected = { code: 'CAPTURE_OUTPUT_DISK_FULL', exitCode: 3, message };
+    await expect(copy(path, '/dev/full')).rejects.toMatchObject(expected);
   });
 
   it('is none of the inputs, by no name', async () => {

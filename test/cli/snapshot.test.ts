@@ -66,7 +66,7 @@ describe.skipIf(skip)(`a snapshot of a live machine ${reason}`, () => {
 
   /** The command as a process of its own, inside the namespace. */
   const main =
-    "import { snapshotCommand } from './src/cli/snapshot.ts'; snapshotCommand().parse(process.argv.slice(1), { from: 'user' });";
+    "import { snapshotCommand } from './src/cli/snapshot.ts'; await snapshotCommand().parseAsync(process.argv.slice(1), { from: 'user' });";
   const snapshot = (...args: string[]): string =>
     execFileSync(
       'nsenter',
@@ -145,11 +145,19 @@ describe.skipIf(skip)(`a snapshot of a live machine ${reason}`, () => {
 });
 
 describe('a snapshot that cannot be written', () => {
-  it.skipIf(spawnSync('ip', ['-V']).status !== 0)('says so, and leaves nothing behind', () => {
+  it.skipIf(spawnSync('ip', ['-V']).status !== 0)('says so, and leaves nothing behind', async () => {
     const path = join(tmpdir(), 'no', 'such', 'folder', 'host.json');
-    expect(() => snapshotCommand().parse(['-o', path], { from: 'user' })).toThrow(
-      /host\.json: cannot be written \(ENOENT\); name a file/,
+    await expect(snapshotCommand().parseAsync(['-o', path], { from: 'user' })).rejects.toThrow(
+      /host\.json: the folder \/.*\/no\/such\/folder does not exist; create it first/,
     );
     expect(existsSync(path)).toBe(false);
+  });
+
+  it.skipIf(spawnSync('ip', ['-V']).status !== 0)('goes to a device as it is', async () => {
+    await snapshotCommand().parseAsync(['-o', '/dev/null'], { from: 'user' });
+    expect(existsSync('/dev/null.partial')).toBe(false);
+    await expect(snapshotCommand().parseAsync(['-o', '/dev/full'], { from: 'user' })).rejects.toThrow(
+      '/dev/full: the disk is full; make room and run again',
+    );
   });
 });

@@ -75,9 +75,9 @@ async function refuses(args: readonly string[], line: RegExp, exit = 2): Promise
 
 describe('captures', () => {
   it.each([
-    ['a missing file', 'nowhere.pcap', /nowhere\.pcap: there is no such file/],
+    ['a missing file', 'nowhere.pcap', /nowhere\.pcap: there is no such file; check its name/],
     ['a directory', 'folder', /folder: this is a directory/],
-    ['an empty file', 'empty.pcap', /empty\.pcap: the file is empty/],
+    ['an empty file', 'empty.pcap', /empty\.pcap: the file is empty, .*; capture again/],
     ['a text file', 'readme.txt', /readme\.txt: /],
     ['a web page saved by mistake', 'page.html', /page\.html: /],
     ['a zip archive', 'archive.zip', /archive\.zip: /],
@@ -101,7 +101,7 @@ describe('rules', () => {
     ['a jump to a chain that is not there', 'missing-chain.v4', /missing-chain\.v4:4:\d+: .*DOKCER/],
     ['chains that jump in a circle', 'loop.v4', /loop\.v4:\d+/],
     ['a prefix of 33 bits', 'cidr.v4', /cidr\.v4:4:18: .*10\.0\.0\.0\/33/],
-    ['port 70000', 'port.v4', /port\.v4:4:\d+: .*70000/],
+    ['port 70000', 'port.v4', /port\.v4:4:\d+: port 70000 is not between 0 and 65535; correct the number/],
     ['an unknown table', 'table.v4', /table\.v4:1:\d+: .*natt/],
     ['an unknown match', 'match.v4', /match\.v4:4:\d+: .*geoip/],
     ['an unknown target', 'target.v4', /target\.v4:4:\d+: .*FULLCONENAT/],
@@ -160,7 +160,11 @@ describe('usage', () => {
     ['an unknown command', ['reply'], /unknown command 'reply'.*replay/],
     ['an unknown option', ['replay', ETH0, '--counter', 'x'], /unknown option '--counter'.*--counters/],
     ['an option without its value', ['replay', ETH0, '--rules'], /--rules <file...>' argument missing/],
-    ['a seed that is no number', ['replay', ETH0, '--seed', 'dice'], /'dice' is invalid.*number; see/],
+    [
+      'a seed that is no number',
+      ['replay', ETH0, '--seed', 'dice'],
+      /argument 'dice' is invalid: it must be a whole number; see natreplay --help/,
+    ],
     ['a word that is no choice', ['replay', ETH0, '--outgoing', 'maybe'], /maybe.*skip, replay, copy/],
     ['two results on standard output', ['replay', ETH0, '-w', '-', '--json', '-'], /only one of --write, --json/],
     ['two inputs on standard input', ['replay', '-', '--rules', '-'], /only one of capture, --rules/],

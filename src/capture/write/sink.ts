@@ -36,8 +36,9 @@ export async function openSink(path: string): Promise<ByteSink> {
 async function openFile(path: string): Promise<ByteSink> {
   const existing = await stat(path).catch(() => undefined);
   if (existing?.isDirectory() === true || path.endsWith('/')) {
-    throw new NatreplayError('CAPTURE_OUTPUT_IS_DIRECTORY', 'this is a directory, a file name is needed', {
+    throw new NatreplayError('CAPTURE_OUTPUT_IS_DIRECTORY', 'this is a directory', {
       file: path,
+      advice: 'name a file in it',
     });
   }
   // A device or a pipe (/dev/null, a FIFO) is written as it is; a file to be renamed over it would replace it.
@@ -65,14 +66,22 @@ function cannotOpen(file: string, cause: unknown): NatreplayError {
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return new NatreplayError('CAPTURE_OUTPUT_NO_PERMISSION', 'no permission to write it', { file, cause });
+      return new NatreplayError('CAPTURE_OUTPUT_NO_PERMISSION', 'no permission to write it', {
+        file,
+        cause,
+        advice: 'choose another place, or check the permissions of the folder',
+      });
     default:
-      return new NatreplayError('CAPTURE_OUTPUT_CANNOT_OPEN', `cannot write: ${errorText(cause)}`, { file, cause });
+      return new NatreplayError('CAPTURE_OUTPUT_CANNOT_OPEN', `cannot write: ${errorText(cause)}`, {
+        file,
+        cause,
+        advice: 'choose another name or place',
+      });
   }
 }
 
-/** The error of a write that failed while running. */
-export function cannotWrite(file: string, cause: unknown): NatreplayError {
+/** The error of a write that failed while running. `partial`: there is a file beside with what was written so far. */
+export function cannotWrite(file: string, cause: unknown, partial = false): NatreplayError {
   if (cause instanceof NatreplayError) return cause;
   switch (errorCode(cause)) {
     case 'ENOSPC':
@@ -81,19 +90,21 @@ export function cannotWrite(file: string, cause: unknown): NatreplayError {
         file,
         cause,
         exitCode: 3,
-        advice: 'what was written so far is beside it with the ending .partial',
+        advice: partial ? 'make room; what was written so far is beside it with the ending .partial' : 'make room',
       });
     case 'EPIPE':
       return new NatreplayError('CAPTURE_OUTPUT_CLOSED', 'whoever read the output has closed it', {
         file,
         cause,
         exitCode: 3,
+        advice: 'let it read to the end',
       });
     default:
       return new NatreplayError('CAPTURE_OUTPUT_FAILED', `writing failed: ${errorText(cause)}`, {
         file,
         cause,
         exitCode: 3,
+        advice: 'choose another place',
       });
   }
 }
@@ -140,7 +151,7 @@ class FileSink implements ByteSink {
         return bytesWritten;
       });
     } catch (error) {
-      throw cannotWrite(this.path, error);
+      throw cannotWrite(this.path, error, this.names !== undefined);
     }
     this.whole = this.offset;
   }
@@ -154,7 +165,7 @@ class FileSink implements ByteSink {
       // A positioned write leaves the place where the next one goes on untouched (pwrite).
       await this.handle.write(bytes, 0, bytes.length, offset);
     } catch (error) {
-      throw cannotWrite(this.path, error);
+      throw cannotWrite(this.path, error, this.names !== undefined);
     }
   }
 
@@ -163,7 +174,7 @@ class FileSink implements ByteSink {
       if (this.names === undefined) await this.handle.close();
       else await finishPartial(this.handle, this.names.written, this.names.final);
     } catch (error) {
-      throw cannotWrite(this.path, error);
+      throw cannotWrite(this.path, error, this.names !== undefined);
     }
   }
 
