@@ -77,6 +77,7 @@ import {
 } from './results.js';
 import { RouteCache } from './routecache.js';
 import { newRouting } from './routing.js';
+import { VlanTags } from './vlantags.js';
 
 const TTL_DELTA = 0xfffe;
 
@@ -121,6 +122,8 @@ export class Engine {
   private readonly makeIpv6: () => Ipv6Stack;
   private readonly knowsIpv6: boolean;
   private readonly routes: RouteCache;
+  /** Undefined for a host without VLAN devices. */
+  private readonly vlans: VlanTags | undefined;
   /** Undefined for a host without bridges. */
   private readonly bridges: Bridges | undefined;
   private readonly packet: Packet;
@@ -138,6 +141,7 @@ export class Engine {
   ) {
     this.routes = new RouteCache(host);
     this.bridges = Bridges.of(host);
+    this.vlans = VlanTags.of(host);
     const random = new Random(options.seed);
     this.clock = new CaptureClock((now) => {
       this.conntrack?.sweepAll(now);
@@ -209,7 +213,7 @@ export class Engine {
 
   /** Whether packets of known connections need no walk through the hooks: the condition of any hot path. */
   get hasFastPath(): boolean {
-    return this.fastPath !== undefined;
+    return this.fastPath !== undefined && this.vlans === undefined;
   }
 
   /** Counts packets that others took along a known way, as the fast path does: bytes by the IP total length. */
@@ -254,6 +258,7 @@ export class Engine {
       if (this.fastPath === undefined) this.trackSlowly(slab, columns, results, from, to);
       else this.trackBatch(slab, columns, results, this.fastPath, from, to);
     }
+    this.vlans?.run(slab, columns, results, start, end, this.extras);
   }
 
   private trackSlowly(slab: Slab, columns: PacketColumns, results: ResultColumns, from: number, to: number): void {

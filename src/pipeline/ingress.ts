@@ -10,14 +10,16 @@ import type { Slab } from '../capture/slab.js';
 import type { CaptureInterface } from '../capture/types.js';
 import type { Host } from '../host/types.js';
 import { INGRESS_LOCAL, INGRESS_UNKNOWN, type ResultColumns } from '../netfilter/results.js';
+import { NO_DEVICE, VlanTags } from '../netfilter/vlantags.js';
 import { FLAG_OTHER_HOST, FLAG_OUTGOING, type PacketColumns } from '../packet/columns.js';
-import { LINKTYPE_ETHERNET } from '../packet/link.js';
+import { ETHERNET_HEADER, LINKTYPE_ETHERNET } from '../packet/link.js';
 import { swap16, swap32 } from '../packet/tuple.js';
 
 /** Name of the host itself on the command line and in the log. */
 export const LOCAL_NAME = '@local';
 
 const MAC_LENGTH = 6;
+const VLAN_ID = 0xfff;
 /** Group bit of a MAC's first byte: broadcast and multicast. */
 const GROUP = 1;
 
@@ -34,6 +36,12 @@ export class IngressStage {
   private readonly allLowHalves: ReadonlySet<number>;
   /** Ports of a bridge or bond see frames for their master too. */
   private readonly isPort: readonly boolean[];
+  private readonly vlans: VlanTags | undefined;
+  /**
+   * False for a host that was inferred and has no VLAN device: its packets are translated inside their tags, so that a
+   * capture of a trunk can be replayed.
+   */
+  private readonly looksAtTags: boolean;
 
   constructor(
     private readonly host: Host,
@@ -44,7 +52,10 @@ export class IngressStage {
     this.allMacs = new Set(this.macs.filter((mac) => mac >= 0));
     this.lowHalves = Int32Array.from(this.macs, (mac) => (mac % 0x100000000) | 0);
     this.allLowHalves = new Set(this.lowHalves.filter((_, k) => (this.macs[k] ?? -1) >= 0));
-    this.isPort = host.interfaces.map(({ master }) => master !== undefined);
+    const masters = new Set(host.interfaces.map(({ master }) => master));
+    this.isPort = host.interfaces.map(({ name, master }) => master !== undefined || masters.has(name));
+    this.vlans = VlanTags.of(host);
+    this.looksAtTags = this.vlans !== undefined || !host.inferred;
     for (const { index, ifindex } of host.interfaces) {
       if (ifindex !== undefined) this.byIfindex.set(ifindex, index);
     }
@@ -59,6 +70,12 @@ export class IngressStage {
       let ingress = this.stated[source] as number;
       const ifindex = columns.ifindex[i] as number;
       if (ingress === INGRESS_UNKNOWN && ifindex >= 0) ingress = this.byIfindex.get(ifindex) ?? INGRESS_UNKNOWN;
+      if (this.looksAtTags && this.ethernet[source] === true) {
+        const frame = records.frame[i] as number;
+        const device = this.deviceOf(slab, frame, columns.l3[i] as number, ingress);
+        if (device === NO_DEVICE) columns.flags[i] = (columns.flags[i] as number) | FLAG_OTHER_HOST;
+        else ingress = device;
+      }
       results.ingress[i] = ingress;
       const own = this.allMacs.size > 0 && this.isOwnSender(slab, columns.sender[i] as number, ingress);
       if (!this.findOutgoing) columns.flags[i] = (columns.flags[i] as number) & ~FLAG_OUTGOING;
@@ -68,6 +85,14 @@ export class IngressStage {
       if (this.isForOther(slab, records.frame[i] as number, ingress))
         columns.flags[i] = (columns.flags[i] as number) | FLAG_OTHER_HOST;
     }
+  }
+
+  /** A tagged frame came in by the VLAN device of its tag, which is not there on a host that has none. */
+  private deviceOf(slab: Slab, frame: number, l3: number, ingress: number): number {
+    if (l3 - frame <= ETHERNET_HEADER || l3 > slab.end) return ingress;
+    if (this.vlans !== undefined) return this.vlans.device(slab.view, frame, l3, ingress);
+    const isPriorityOnly = (slab.view.getUint16(frame + ETHERNET_HEADER) & VLAN_ID) === 0;
+    return ingress < 0 || isPriorityOnly || this.isPort[ingress] === true ? ingress : NO_DEVICE;
   }
 
   /** Looks at capture interfaces that turned up since; returns how many there are. */
@@ -107,9 +132,11 @@ export class IngressStage {
     if (sender < 0 || ingress === INGRESS_LOCAL) return false;
     // Nearly every frame is told apart by the half of the MAC that differs from device to device.
     const low = slab.view.getInt32(sender + 2);
-    if (ingress >= 0 ? low !== this.lowHalves[ingress] : !this.allLowHalves.has(low)) return false;
+    // At a port of a bridge the host's frames have the bridge's MAC.
+    const one = ingress >= 0 && this.isPort[ingress] !== true;
+    if (one ? low !== this.lowHalves[ingress] : !this.allLowHalves.has(low)) return false;
     const mac = macAt(slab.view, sender);
-    return ingress >= 0 ? mac === this.macs[ingress] : this.allMacs.has(mac);
+    return one ? mac === this.macs[ingress] : this.allMacs.has(mac);
   }
 
   /** Promiscuous captures hold frames for others: unicast to a MAC that is none of the host's. */
