@@ -8,6 +8,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { NatreplayError } from '../errors.js';
+import { macText } from '../host/hostjson.js';
 import { Collector, FLUSH } from './collector.js';
 import { hasCommand, runChecked } from './commands.js';
 import {
@@ -32,8 +33,8 @@ import { Tap } from './tap.js';
 export type { Backend, GatewayOptions };
 
 /**
- * A packet to send: an Ethernet frame and the interface it arrives at. Its source address does not matter, nor does its
- * destination unless that is a group's.
+ * A packet to send: an Ethernet frame and the interface it arrives at. Its source address does not matter unless it is one
+ * of `GatewayOptions.senders`, nor does its destination unless that is a group's.
  */
 export interface KernelPacket {
   readonly iface: string;
@@ -103,6 +104,8 @@ export class Gateway {
   readonly #ipv6: boolean;
   readonly #namespaces: Namespaces;
   readonly #interfaces: ReadonlyMap<string, GatewayInterface>;
+  /** Selector by interface and source address. */
+  readonly #senders: ReadonlyMap<string, string>;
   readonly #markSource: Uint8Array;
   readonly #window: number;
   readonly #wireTap = new Collector('on the wires');
@@ -118,6 +121,7 @@ export class Gateway {
     this.#ipv6 = ipv6;
     this.#namespaces = namespaces;
     this.#interfaces = new Map(layout.interfaces.map((i) => [i.name, i]));
+    this.#senders = new Map(layout.senders.map(({ iface, mac, selector }) => [`${iface} ${mac}`, selector]));
     this.#markSource = macBytes(layout.markSelector);
     this.#window = largestMtu(layout) > JUMBO_MTU ? JUMBO_WINDOW_PACKETS : WINDOW_PACKETS;
     this.unset = unset;
@@ -127,7 +131,7 @@ export class Gateway {
   static async open(options: GatewayOptions): Promise<Gateway> {
     requireKernelTools(options.backend);
     const ipv6 = options.ipv6 ?? usesIpv6(options);
-    const layout = planLayout(options.host, options.mtu);
+    const layout = planLayout(options.host, options.mtu, options.senders);
     const namespaces = await Namespaces.create();
     try {
       const unset = await furnish(options, layout, namespaces, ipv6);
@@ -218,7 +222,8 @@ export class Gateway {
     // Broadcasts and multicasts stay what they are: the kernel goes by the frame's destination (pkt_type).
     const group = ((packet.frame[0] ?? 0) & 1) !== 0;
     const destination = group ? packet.frame.subarray(0, 6) : macBytes(iface.mac);
-    return injectedRecord(packet.frame, destination, macBytes(iface.selector));
+    const sender = this.#senders.get(`${packet.iface} ${macText(packet.frame.subarray(6, 12))}`);
+    return injectedRecord(packet.frame, destination, macBytes(sender ?? iface.selector));
   }
 
   #collect(): SendResult {

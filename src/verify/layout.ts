@@ -35,7 +35,15 @@ export interface GatewayInterface {
   readonly selector: string;
 }
 
+/** A neighbour whose frames shall arrive with the source address they were captured with. */
+export interface Sender {
+  readonly iface: string;
+  readonly mac: string;
+}
+
 export interface Layout {
+  /** Each with the source address that its frames are injected with. */
+  readonly senders: readonly (Sender & { readonly selector: string })[];
   readonly interfaces: readonly GatewayInterface[];
   /** Addresses of the loopback interface beyond 127.0.0.1 and ::1. */
   readonly loopback: readonly AddressJson[];
@@ -47,7 +55,7 @@ export interface Layout {
  * Every interface of the host but loopback and those that belong to a bridge or bond becomes one end of a veth pair:
  * for routed packets a bridge, VLAN or tunnel interface is what an Ethernet interface of its name is.
  */
-export function planLayout(host: HostFile, mtu: number | undefined): Layout {
+export function planLayout(host: HostFile, mtu: number | undefined, senders: readonly Sender[] = []): Layout {
   const links = host.addr.flatMap((link) => {
     const { ifname, master } = link;
     return ifname === undefined || isLoopback(link) || master !== undefined ? [] : [{ ...link, ifname }];
@@ -71,6 +79,10 @@ export function planLayout(host: HostFile, mtu: number | undefined): Layout {
   let markInterface = 'nrmark';
   for (let n = 0; names.has(markInterface); n++) markInterface = `nrmark${n}`;
   return {
+    senders: senders.map((sender, index) => ({
+      ...sender,
+      selector: `02:6e:73:${hex16(index >>> 8)}:${(index & 0xff).toString(16).padStart(2, '0')}`,
+    })),
     interfaces,
     loopback: host.addr.filter(isLoopback).flatMap((link) => link.addr_info ?? []),
     markInterface,
@@ -275,6 +287,8 @@ function word(text: string): string {
 /** nftables of the wires: frames from the injector go to the wire their source address names. */
 export function wiresNft(layout: Layout): string {
   const elements = layout.interfaces.map((i) => `${i.selector} : "${i.wire}"`);
+  const wires = new Map(layout.interfaces.map((i) => [i.name, i.wire]));
+  for (const { iface, selector } of layout.senders) elements.push(`${selector} : "${wires.get(iface) ?? MARK_WIRE}"`);
   elements.push(`${layout.markSelector} : "${MARK_WIRE}"`);
   return `table netdev natreplay {
   chain split {
@@ -297,7 +311,7 @@ export function gatewayNft(layout: Layout, answers = false): string {
     ${log} 64
     fwd to "${layout.markInterface}"
   }
-}
+${senderChain(layout)}}
 table inet natreplay {
   chain answers {
     type filter hook output priority -400; policy ${answers ? 'accept' : 'drop'};
@@ -307,6 +321,18 @@ table inet natreplay {
     ${log} 65535
   }
 }
+`;
+}
+
+/** Gives frames back the source addresses that the split needed for itself. */
+function senderChain({ senders }: Layout): string {
+  if (senders.length === 0) return '';
+  const devices = [...new Set(senders.map(({ iface }) => `"${iface}"`))];
+  const elements = senders.map(({ selector, mac }) => `${selector} : ${mac}`);
+  return `  chain senders {
+    type filter hook ingress devices = { ${devices.join(', ')} } priority 0; policy accept;
+    ether saddr set ether saddr map { ${elements.join(', ')} }
+  }
 `;
 }
 

@@ -7,6 +7,7 @@ import { openCapture } from '../capture/reader.js';
 import { Slab } from '../capture/slab.js';
 import type { CaptureReader } from '../capture/types.js';
 import { NatreplayError } from '../errors.js';
+import { macText } from '../host/hostjson.js';
 import type { Host, HostInterface } from '../host/types.js';
 import { INGRESS_LOCAL, INGRESS_UNKNOWN, ResultColumns } from '../netfilter/results.js';
 import {
@@ -82,6 +83,8 @@ export class PacketSource {
   checksumsFinished = 0;
   /** Longest IP packet by interface, as far as read. */
   readonly longest = new Map<string, number>();
+  /** Neighbours that sent frames, as far as read: `eth0 02:42:ac:11:00:02`. */
+  readonly senders = new Set<string>();
   readonly #options: SourceOptions;
 
   constructor(options: SourceOptions) {
@@ -170,6 +173,7 @@ export class PacketSource {
     frame.set(this.#linkDestination(bytes.subarray(start, start + 6), ethernet, prepared.packet, family, iface));
     const sender = columns.sender[i] ?? -1;
     frame.set(sender < 0 ? NEIGHBOUR : bytes.subarray(sender, sender + 6), 6);
+    this.senders.add(`${iface.name} ${macText(frame.subarray(6, 12))}`);
     frame[12] = family === 6 ? 0x86 : 0x08;
     frame[13] = family === 6 ? 0xdd : 0x00;
     frame.set(prepared.packet, ETHERNET_HEADER);

@@ -23,7 +23,7 @@ import { type ConnectionComparison, compareConnections } from './connections.js'
 import { type CounterComparison, compareRuleCounters } from './counters.js';
 import { Gateway, type SendResult } from './gateway.js';
 import type { Keeper } from './keep.js';
-import { MAX_MTU, unreachableInterfaces } from './layout.js';
+import { MAX_MTU, type Sender, unreachableInterfaces } from './layout.js';
 import type { Backend } from './options.js';
 import { type Judged, Prediction } from './prediction.js';
 import type { RulePathStep } from './rulepath.js';
@@ -114,6 +114,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
     backend: options.backend,
     ipv6,
     mtu: mtuRaised ? MAX_MTU : undefined,
+    senders: usesSenders(options) ? sendersOf(survey) : undefined,
   });
   const stop = (): void => gateway.abort(options.signal?.reason);
   options.signal?.addEventListener('abort', stop);
@@ -126,6 +127,19 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
     options.signal?.removeEventListener('abort', stop);
     await gateway.close();
   }
+}
+
+const usesSenders = ({ rulesText, rules6Text = '' }: VerifyOptions): boolean =>
+  /--mac-source/.test(rulesText + rules6Text);
+
+/** Frames of all others come from an address of the gateway's making. */
+const MOST_SENDERS = 4096;
+
+function sendersOf({ senders }: PacketSource): Sender[] {
+  return [...senders].slice(0, MOST_SENDERS).flatMap((sender) => {
+    const [iface, mac] = sender.split(' ');
+    return iface === undefined || mac === undefined ? [] : [{ iface, mac }];
+  });
 }
 
 /** A check that compared nothing must not pass. */

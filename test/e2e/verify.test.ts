@@ -73,6 +73,16 @@ describe.skipIf(requirement.skip)(title('natreplay verify'), () => {
     expect(code).toBe(0);
   });
 
+  it('sends frames with the MAC addresses they were captured with, where rules ask for them', async () => {
+    const rules = folder.at('mac.v4');
+    const pc12 = '-A FORWARD -m mac --mac-source 02:00:c0:a8:01:12 -j ACCEPT';
+    writeFileSync(rules, `*filter\n:FORWARD DROP [0:0]\n${pc12}\nCOMMIT\n`);
+    const { code, stdout } = await inProcess(['verify', ...argumentsOf('home'), '--rules', rules]);
+    expect(stdout).toMatch(/^natreplay and the kernel agree/);
+    expect(stdout).toMatch(/forwarded {4}[1-9]/);
+    expect(code).toBe(0);
+  });
+
   it('shows what differs field by field, with the rules that natreplay applied', async () => {
     const host = folder.at('host.json');
     writeFileSync(host, JSON.stringify(DOCKER_HOST));
