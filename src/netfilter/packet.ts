@@ -37,6 +37,7 @@ import {
   ASSURED,
   CONFIRMED,
   DST_NAT,
+  DYING,
   type FlowTable,
   META_EXPIRES,
   META_MARK,
@@ -115,8 +116,9 @@ class EntryView implements ConnectionView {
   get assured(): boolean {
     return (this.packet.status & ASSURED) !== 0;
   }
+  /** An entry that its own packet has just ended was confirmed, and says so as long as the packet has it. */
   get confirmed(): boolean {
-    return (this.packet.status & CONFIRMED) !== 0;
+    return (this.packet.status & (CONFIRMED | DYING)) !== 0;
   }
   get expiresIn(): number {
     const { table, entry, now } = this.packet;

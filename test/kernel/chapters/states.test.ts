@@ -120,6 +120,12 @@ const REUSE: readonly Case[] = [
     connections: [],
   },
   {
+    name: 'the entry that an RST deletes still says that it was confirmed',
+    rules: ['-A FORWARD -m conntrack --ctstatus CONFIRMED'],
+    script: talk(SYN, '< RA seq 0 ack 1001'),
+    counters: ['filter [1:40] -A FORWARD -m conntrack --ctstatus CONFIRMED'],
+  },
+  {
     name: 'retransmitted SYNs stay NEW',
     script: talk(SYN, SYN, SYN),
     counters: counted(3, 0),
