@@ -106,7 +106,7 @@ export async function runTraffic(
     const round = traffic.round(Math.min(ROUND, count - first));
     const time = Date.now();
     const result = await gateway.send(round.map((step) => step.packet));
-    packets.push(...round.map((step) => ({ ...step.packet, time })));
+    packets.push(...round.map((step, i) => ({ ...step.packet, time: result.times[i] ?? time })));
     outputs.push(...result.outputs);
     delivered.push(...result.delivered);
     for (const output of result.outputs) {

@@ -49,7 +49,9 @@ export function randomWorld(random: SeededRandom, family: Family): World {
   });
   const routes = randomRoutes(random, family, subnets);
   const addr = names.map((iface) => withSecondaries(link(iface, ...(addresses.get(iface) ?? []))));
-  const host: HostFile = family === 4 ? { addr, route: routes } : { addr, route6: routes };
+  // Nothing is to expire while a busy machine takes its time.
+  const sysctl = { 'net.netfilter.nf_conntrack_tcp_timeout_close': '60' };
+  const host: HostFile = family === 4 ? { addr, route: routes, sysctl } : { addr, route6: routes, sysctl };
   const behind = routes.flatMap(({ dst, dev, type }) =>
     dev === undefined || type !== undefined ? [] : [{ iface: dev, address: inside(random, family, dst) }],
   );
