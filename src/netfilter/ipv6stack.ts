@@ -16,7 +16,7 @@ import type { GatherFault } from './defrag/ipv4.js';
 import type { PortChooser } from './nat/portchoice.js';
 import { NatSetup } from './nat/setup.js';
 import { limitedTo, needsConntrack } from './needs.js';
-import { Packet } from './packet.js';
+import { CT_UNTRACKED, Packet } from './packet.js';
 import { PacketPath6 } from './path6.js';
 import type { Random } from './random.js';
 import {
@@ -90,6 +90,9 @@ export class Ipv6Stack {
       const fault = fragments.gather6(packet, ingress === INGRESS_LOCAL ? 'output' : 'prerouting');
       if (fault !== undefined) return this.stop(results, i, fault);
     }
+    // A later fragment that the kernel does not gather, for its odd length, belongs to no connection.
+    const passedBy = packet.fragmentOffset !== 0 && this.conntrack !== undefined;
+    if (passedBy) packet.info = CT_UNTRACKED;
     if (ingress === INGRESS_LOCAL) path.send(packet);
     else if (bridges?.isBridged(ingress) === true)
       path.receiveOnBridge(packet, bridges.entry(slab, columns, i, ingress, packet), bridges, false);
@@ -99,7 +102,7 @@ export class Ipv6Stack {
     results.state[i] = packet.info;
     this.noteTranslation(results, i);
     path.finish(packet);
-    return path.why;
+    return passedBy && path.why === 'untracked' ? 'fragment' : path.why;
   }
 
   /** A fragment that waits, or is gone, before any rule. */

@@ -6,6 +6,7 @@
 import { parseArgs } from 'node:util';
 import { runFragments } from './fragmentrun.js';
 import { FRAGMENT_SCENARIOS } from './fragmenttraffic.js';
+import { FRAGMENT_SCENARIOS6 } from './fragmenttraffic6.js';
 
 const { values } = parseArgs({
   options: {
@@ -21,7 +22,9 @@ const backend = values.backend === 'nft' ? 'nft' : 'legacy';
 const reasons = new Map<string, number>();
 let failed = 0;
 let outputs = 0;
-for (const scenario of FRAGMENT_SCENARIOS.filter((s) => s.name.includes(values.scenario))) {
+for (const scenario of [...FRAGMENT_SCENARIOS, ...FRAGMENT_SCENARIOS6].filter((s) =>
+  s.name.includes(values.scenario),
+)) {
   for (let seed = first; seed < first + Number(values.seeds); seed++) {
     const run = await runFragments(scenario, backend, seed, Number(values.packets));
     outputs += run.agreed;

@@ -12,6 +12,8 @@ export interface FragmentScenario {
   readonly name: string;
   readonly host: HostFile;
   readonly rules: string;
+  /** Then the traffic is IPv6. */
+  readonly rules6?: string;
   readonly flows: readonly Flow[];
 }
 

@@ -23,6 +23,7 @@ import {
   ipPacket,
   type Mismatch,
 } from '../../src/verify/compare.js';
+import { differInFragmentIdOnly } from '../../src/verify/fragmentid.js';
 import { TO_HOST } from './language.js';
 import { upperLayer } from './oddities6.js';
 import type { SentPacket, TrafficRun } from './traffic.js';
@@ -118,7 +119,7 @@ export function comparePrediction(run: TrafficRun, prediction: Prediction, _rang
     const iface = judged.verdict === VERDICT_LOCAL ? TO_HOST : judged.iface;
     predicted.push(...judged.frames.map((frame) => ({ input, iface, frame })));
   });
-  const { agreed, mismatches } = compareOutputs(kernel, predicted, drawsIpId);
+  const { agreed, mismatches } = compareOutputs(kernel, predicted, drawn);
   return {
     agreed,
     mismatches: mismatches.map((m) => ({ ...m, why: why[m.input] ?? '' })),
@@ -133,6 +134,9 @@ const drawsIpId: Allowance = (_input, kernel, _predicted, fields) =>
   kernel[9] === 1 &&
   kernel[1] === (((kernel[1] ?? 0) & 0x1e) | 0xc0) &&
   fields.every(({ field }) => field === 'ip.id' || field === 'ip.checksum');
+
+const drawn: Allowance = (input, kernel, predicted, fields) =>
+  drawsIpId(input, kernel, predicted, fields) || differInFragmentIdOnly(kernel, predicted);
 
 /** The ports (or ICMP id) with which the kernel let a packet go: what a random choice has to come to. */
 interface Drawn {

@@ -70,7 +70,11 @@ export class Fragments {
    */
   gather6(packet: Packet, user: 'prerouting' | 'output'): GatherFault | undefined {
     const datagram = this.ipv6.gather(packet, user, this.now);
-    if (datagram === NOT_GATHERED) return undefined;
+    if (datagram === NOT_GATHERED) {
+      // Tracking takes it for a whole packet, whose checksum then is wrong.
+      packet.badChecksum = packet.fragmentOffset === 0 && hasBadChecksum(packet, this.checksums);
+      return undefined;
+    }
     if (typeof datagram === 'string') return datagram;
     const { inInterface } = packet;
     const { bytes, view, l3, end } = datagram;

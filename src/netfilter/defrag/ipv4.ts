@@ -30,8 +30,7 @@ export type GatherFault =
   | 'fragment-inconsistent'
   | 'fragment-ecn-mixed'
   | 'fragment-too-long'
-  | 'fragment-memory'
-  | 'fragment-header-cut';
+  | 'fragment-memory';
 
 /** Where a datagram was cut when it came, for cutting it again. */
 export interface FragmentLayout {

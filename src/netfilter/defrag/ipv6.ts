@@ -81,7 +81,7 @@ export class Ipv6Reassembler {
     const word = view.getUint16(at + OFFSET_FLAGS);
     const offset = word & 0xfff8;
     const more = (word & MORE) !== 0;
-    if (offset === 0 && headerIsCut(packet, at)) return 'fragment-header-cut';
+    if (offset === 0 && headerIsCut(packet, at)) return NOT_GATHERED;
     const key = keyOf(packet, user, view.getUint32(at + IDENTIFICATION));
     const assembly = this.store.find(key, now);
     if (assembly === undefined) return 'fragment-memory';
@@ -150,7 +150,7 @@ function findFragmentHeader(
 
 const upper: UpperLayer = { protocol: 0, offset: 0, fragmentOffset: 0, isFragment: false };
 
-/** A first fragment must hold all headers up to the upper layer's (RFC 7112; kernel: ipv6frag_thdr_truncated). */
+/** A first fragment must hold all headers up to the upper layer's (RFC 7112), else the kernel leaves it alone. */
 function headerIsCut(packet: Packet, fragmentHeader: number): boolean {
   const { view, l3, end, wireEnd } = packet;
   if (!skipExtensionHeaders(view, l3, end, upper) || upper.offset < fragmentHeader) return false;
