@@ -242,7 +242,9 @@ export class Findings {
 
   private allCaptured(): boolean {
     const { host, isCaptured } = this.options;
-    return host.interfaces.every(({ index, loopback, up }) => loopback || !up || isCaptured(index));
+    return host.interfaces.every(
+      ({ index, loopback, up, master }) => loopback || !up || master !== undefined || isCaptured(index),
+    );
   }
 
   private countAnswer(packet: Anatomy): void {

@@ -11,9 +11,9 @@ import { INGRESS_UNKNOWN } from '../../netfilter/results.js';
 import type { Findings } from './findings.js';
 import { AHEAD_MS } from './lookahead.js';
 import type { Anatomy } from './packet.js';
-import { hopLimit, ipId, sameContent } from './packet.js';
+import { fragmentKey, hopLimit, ipId, sameContent } from './packet.js';
 import { differences, isSame } from './same.js';
-import { segmentKey, segmentLength } from './segments.js';
+import { fragmentLength, segmentKey, segmentLength } from './segments.js';
 import { IdentityIndex, Queue, type Received, type Sent } from './store.js';
 
 /** A record stays this long for predictions that come after it: behind it in time, or by another clock. */
@@ -34,6 +34,7 @@ export class Matcher {
   readonly sent = new IdentityIndex<Sent>();
   private readonly received = new IdentityIndex<Received>();
   private readonly sentQueue = new Queue<Sent>();
+  private readonly settledQueue = new Queue<Sent>();
   private readonly receivedQueue = new Queue<Received>();
   private readonly openQueue = new Queue<Received>();
   private bytes = 0;
@@ -80,6 +81,13 @@ export class Matcher {
       if (sent === undefined || (sent.time > now - SENT_STAYS_MS && this.bytes < MOST_BYTES)) break;
       this.sentQueue.shift();
       if (!sent.used) this.settleSent(sent);
+      this.settledQueue.push(sent);
+    }
+    // Copies come a little later, and are known by what they are copies of.
+    for (;;) {
+      const sent = this.settledQueue.first;
+      if (sent === undefined || (sent.time > now - SENT_STAYS_MS - 2 * COPY_MS && this.bytes < MOST_BYTES)) break;
+      this.settledQueue.shift();
       this.sent.remove(sent);
       this.bytes -= sent.packet.bytes.length + OVERHEAD;
     }
@@ -116,7 +124,7 @@ export class Matcher {
       this.findings.agrees(open.packet);
       return;
     }
-    if (this.findSegments(left, open.egress)) {
+    if (this.findPieces(left, open.egress)) {
       open.used = true;
       this.agreed++;
       return;
@@ -135,18 +143,19 @@ export class Matcher {
     }
   }
 
-  /** True when the records that follow one another are the packet cut into segments. */
-  private findSegments(whole: Anatomy, egress: number): boolean {
-    if (!whole.isTcp) return false;
-    const total = whole.length - whole.tcpPayload;
+  /** True when records that follow one another are the packet cut into segments, or fragments. */
+  private findPieces(whole: Anatomy, egress: number): boolean {
+    if (whole.isFragment) return false;
+    const total = whole.length - (whole.isTcp ? whole.tcpPayload : whole.l4);
+    const lengthOf = whole.isTcp ? segmentLength : fragmentLength;
     const pieces: Sent[] = [];
     for (let offset = 0; offset < total; ) {
       const piece = this.sent
-        .byKey(segmentKey(whole, offset))
-        .find((each) => !each.used && onInterface(each, egress) && segmentLength(whole, each.packet, offset) > 0);
+        .byKey(whole.isTcp ? segmentKey(whole, offset) : fragmentKey(whole))
+        .find((each) => !each.used && onInterface(each, egress) && lengthOf(whole, each.packet, offset) > 0);
       if (piece === undefined) return false;
       pieces.push(piece);
-      offset += segmentLength(whole, piece.packet, offset);
+      offset += lengthOf(whole, piece.packet, offset);
     }
     for (const piece of pieces) piece.used = true;
     return pieces.length > 1;
@@ -214,16 +223,15 @@ export class Matcher {
 
   /** What came in and was not predicted to leave, though here it is. */
   private causeOf(sent: Sent): Received | undefined {
-    return this.received
-      .like(sent.packet)
-      .find(
-        (each) =>
-          !each.used &&
-          each.left === undefined &&
-          each.time <= sent.time + COPY_MS &&
-          sent.time - each.time < SENT_STAYS_MS &&
-          isForwarded(sent.packet, each.packet),
-      );
+    return this.received.like(sent.packet).find(
+      (each) =>
+        !each.used &&
+        each.left === undefined &&
+        each.time <= sent.time + COPY_MS &&
+        sent.time - each.time < SENT_STAYS_MS &&
+        // What was overheard can only have been passed on by a bridge, as it is.
+        (each.why === 'other-host' ? isSame(sent.packet, each.packet) : isForwarded(sent.packet, each.packet)),
+    );
   }
 }
 

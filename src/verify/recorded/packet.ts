@@ -151,13 +151,16 @@ export function isIpPacket(bytes: Uint8Array): boolean {
  */
 export function identityOf(packet: Anatomy): string {
   const { view, protocol, length, l4 } = packet;
-  if (packet.fragmentOffset > 0) return `f${protocol} ${length} ${packet.fragmentOffset} ${ipId(packet)}`;
+  // All fragments of a datagram, so that one that is predicted whole can be found in pieces.
+  if (packet.isFragment) return fragmentKey(packet);
   if (packet.isTcp) return `6 ${view.getUint32(l4 + 4)} ${view.getUint32(l4 + 8)}`;
   if (protocol === PROTO_ICMP || protocol === PROTO_ICMPV6)
     return `i${word(packet, 0) & 0xffff0000} ${length} ${word(packet, 4) & 0xffff} ${word(packet, 8)} ${word(packet, 12)}`;
   const from = protocol === PROTO_UDP ? UDP_HEADER : 0;
   return `${protocol} ${length} ${word(packet, from)} ${word(packet, from + 4)}`;
 }
+
+export const fragmentKey = (packet: Anatomy): string => `f${packet.protocol} ${ipId(packet)}`;
 
 /** 32 bits of layer 4; what was not captured counts as zero. */
 function word({ view, l4, bytes }: Anatomy, at: number): number {

@@ -185,6 +185,7 @@ function setAside(aside: SetAside, width: number): string[] {
     [aside.atTheEnd, 'predicted at the very end of the capture'],
     [aside.notEvaluated, 'of a kind that natreplay does not evaluate'],
   ];
-  const shown = rows.filter(([count]) => count > 0).map(([count, text]) => [grouped(count), text]);
-  return table(shown, [RIGHT, LEFT], width);
+  const shown = rows.filter(([count]) => count > 0);
+  const digits = Math.max(...shown.map(([count]) => grouped(count).length));
+  return shown.flatMap(([count, text]) => wrap(text, width, `  ${grouped(count).padStart(digits)}  `));
 }

@@ -261,7 +261,8 @@ class RecordedRun {
     if (verdict === VERDICT_FORWARD && extras.length === 0)
       this.predict(stages, i, origin, before, here, results.egress[i] as number);
     if (verdict === VERDICT_FORWARD || (verdict === VERDICT_HELD && extras.length === 0)) return;
-    if (verdict === VERDICT_LOCAL || verdict === VERDICT_DROP) findings.keptByHost(before, time);
+    const overheard = engine.reasons.words[results.why[i] as number] === 'other-host';
+    if (!overheard && (verdict === VERDICT_LOCAL || verdict === VERDICT_DROP)) findings.keptByHost(before, time);
     matcher.addReceived(this.receivedOf(stages, i, origin, before, undefined, here));
   }
 

@@ -1,6 +1,11 @@
 /**
+ * One packet that was predicted, in several records.
+ *
  * Segmentation offload: a large TCP packet that came in merged (GRO) may have been cut up again before tcpdump saw it
  * leave. Then what was predicted is several records (kernel: tcp_gso_segment).
+ *
+ * Fragments: a bridge with bridge-nf-call-iptables puts datagrams together before tcpdump sees them come in; as they leave
+ * they are cut again.
  */
 import { TCP_FIN, TCP_FLAGS, TCP_PSH, TCP_SEQUENCE, TCP_URG } from '../../packet/transport.js';
 import { type Anatomy, ipId } from './packet.js';
@@ -50,6 +55,29 @@ function sameData(whole: Anatomy, segment: Anatomy, offset: number): boolean {
   const from = whole.tcpPayload + offset;
   const a = whole.bytes.subarray(from);
   const b = segment.bytes.subarray(segment.tcpPayload);
+  const size = Math.min(a.length, b.length);
+  return Buffer.compare(a.subarray(0, size), b.subarray(0, size)) === 0;
+}
+
+/** Data bytes of `piece` if it is the fragment of the IPv4 datagram `whole` that begins at `offset`, else 0. */
+export function fragmentLength(whole: Anatomy, piece: Anatomy, offset: number): number {
+  if (whole.version !== 4 || piece.version !== 4 || whole.isFragment || !piece.isFragment) return 0;
+  if (piece.fragmentOffset !== offset || piece.l4 !== whole.l4) return 0;
+  const a = Uint8Array.from(whole.bytes.subarray(0, whole.l4));
+  const b = Uint8Array.from(piece.bytes.subarray(0, whole.l4));
+  for (const header of [a, b]) {
+    // Length, flags and offset, checksum.
+    header.fill(0, 2, 4);
+    header.fill(0, 6, 8);
+    header.fill(0, 10, 12);
+  }
+  if (Buffer.compare(a, b) !== 0 || !samePiece(whole, piece, offset)) return 0;
+  return piece.length - piece.l4;
+}
+
+function samePiece(whole: Anatomy, piece: Anatomy, offset: number): boolean {
+  const a = whole.bytes.subarray(whole.l4 + offset);
+  const b = piece.bytes.subarray(piece.l4);
   const size = Math.min(a.length, b.length);
   return Buffer.compare(a.subarray(0, size), b.subarray(0, size)) === 0;
 }
