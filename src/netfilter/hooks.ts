@@ -23,10 +23,7 @@ export const HOOK_STEPS: Readonly<Record<BuiltinChain, readonly HookStep[]>> = {
 };
 
 /** What NAT changes at a hook (kernel: HOOK2MANIP). */
-export const HOOK_MANIPULATION: Readonly<Record<BuiltinChain, 'src' | 'dst' | undefined>> = {
-  PREROUTING: 'dst',
-  OUTPUT: 'dst',
-  FORWARD: undefined,
-  INPUT: 'src',
-  POSTROUTING: 'src',
-};
+export function manipulationAt(hook: BuiltinChain): 'src' | 'dst' | undefined {
+  if (hook === 'PREROUTING' || hook === 'OUTPUT') return 'dst';
+  return hook === 'FORWARD' ? undefined : 'src';
+}

@@ -19,7 +19,7 @@ import type { OutputFragment } from './defrag/fragment.js';
 import type { Fragments } from './defrag/fragments.js';
 import { linearBytes } from './defrag/linear.js';
 import { type FlowDetails, NO_DETAILS, readDetails } from './flow.js';
-import { HOOK_MANIPULATION, HOOK_STEPS } from './hooks.js';
+import { HOOK_STEPS, manipulationAt } from './hooks.js';
 import { type CompiledOptions, compileOptions, forwardOptions } from './ipoptions.js';
 import { translate, translateIcmpError } from './nat/rewrite.js';
 import type { NatSetup } from './nat/setup.js';
@@ -337,7 +337,7 @@ export class PacketPath {
   /** Runs what hangs at a hook. False: the packet is dropped. `tracked`: connection tracking has seen it already. */
   protected hook(packet: Packet, hook: BuiltinChain, tracked: boolean): boolean {
     packet.hook = hook;
-    const steps = this.plan[hook];
+    const steps = stepsAt(this.plan, hook);
     for (let k = 0; k < steps.length; k++) {
       if (!this.step(packet, hook, steps[k] as PlannedStep, tracked)) return false;
     }
@@ -381,7 +381,7 @@ export class PacketPath {
 
   private translate(packet: Packet, hook: BuiltinChain, chain: CompiledChain | undefined): boolean {
     const { nat } = this.parts;
-    const manipulation = HOOK_MANIPULATION[hook];
+    const manipulation = manipulationAt(hook);
     if (nat === undefined || manipulation === undefined || packet.entry < 0) return true;
     if (packet.info === CT_RELATED && (packet.protocol === PROTO_ICMP || packet.protocol === PROTO_ICMPV6)) {
       if (translateIcmpError(packet, manipulation)) return true;
@@ -399,7 +399,7 @@ export class PacketPath {
   }
 
   private mapTo(packet: Packet, range: NatRange | undefined, rule: number): boolean {
-    const manipulation = HOOK_MANIPULATION[packet.hook];
+    const manipulation = manipulationAt(packet.hook);
     if (range === undefined || manipulation === undefined) return false;
     this.parts.nat?.setUp(packet, range, manipulation, rule);
     return true;
@@ -452,6 +452,22 @@ function planOf({ tables, nat, conntrack }: PathParts): Plan {
     OUTPUT: steps('OUTPUT'),
     POSTROUTING: steps('POSTROUTING'),
   };
+}
+
+/** As plan[hook], which V8 looks up by name every time. */
+function stepsAt(plan: Plan, hook: BuiltinChain): readonly PlannedStep[] {
+  switch (hook) {
+    case 'PREROUTING':
+      return plan.PREROUTING;
+    case 'FORWARD':
+      return plan.FORWARD;
+    case 'POSTROUTING':
+      return plan.POSTROUTING;
+    case 'INPUT':
+      return plan.INPUT;
+    case 'OUTPUT':
+      return plan.OUTPUT;
+  }
 }
 
 /** Kernel: ip_decrease_ttl. */

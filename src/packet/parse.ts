@@ -99,9 +99,9 @@ function parseRecords(
 ): void {
   const { view, records } = slab;
   const { frame, capturedLength, source, direction } = records;
-  columns.ifindex.fill(-1, first, last);
-  columns.flags.fill(0, first, last);
   for (let i = first; i < last; i++) {
+    columns.ifindex[i] = -1;
+    columns.flags[i] = 0;
     const at = frame[i] as number;
     const linkType = linkTypes[source[i] as number] ?? -1;
     const plain =

@@ -51,21 +51,28 @@ export const masquerade: TargetExtension<PortNatOptions> = {
   },
 };
 
-/** Destinations whose range is remembered, at the most: a scan must not fill the memory. */
-const REMEMBERED = 65_536;
+/** Destinations whose range is remembered; a power of two. */
+const REMEMBERED = 4096;
 
-/** The host's addresses and routes never change during a run, so what was chosen for a destination stays chosen. */
+/**
+ * The host's addresses and routes never change during a run, so what was chosen for a destination stays chosen. A
+ * destination keeps its answer until another takes its place; a Map of as many was among the costs of new connections.
+ */
 function remembered(
   choose: (packet: PacketContext) => NatRange | undefined,
 ): (packet: PacketContext) => NatRange | undefined {
-  const known = new Map<number, NatRange | undefined>();
+  const destinations = new Int32Array(REMEMBERED);
+  const interfaces = new Int32Array(REMEMBERED).fill(NO_INTERFACE);
+  const ranges = new Array<NatRange | undefined>(REMEMBERED).fill(undefined);
   return (packet) => {
-    const key = packet.outInterface * 2 ** 32 + (packet.destination[0] ?? 0);
-    const range = known.get(key);
-    if (range !== undefined || known.has(key)) return range;
-    if (known.size >= REMEMBERED) known.clear();
+    const out = packet.outInterface;
+    const destination = (packet.destination[0] ?? 0) | 0;
+    const slot = Math.imul(destination ^ out, 0x9e3779b1) >>> 20;
+    if (out !== NO_INTERFACE && destinations[slot] === destination && interfaces[slot] === out) return ranges[slot];
     const fresh = choose(packet);
-    known.set(key, fresh);
+    destinations[slot] = destination;
+    interfaces[slot] = out;
+    ranges[slot] = fresh;
     return fresh;
   };
 }
