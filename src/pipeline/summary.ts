@@ -34,6 +34,16 @@ export interface Outcome {
   readonly elapsedSeconds: number;
 }
 
+/** What became of fragments whose datagram was never complete. */
+function fragmentWarnings({ fragments }: Engine): string[] {
+  const { reassembled, expired, waitingDatagrams, waitingFragments } = fragments.counts;
+  if (expired === 0 && waitingDatagrams === 0) return [];
+  return [
+    `Fragments: ${reassembled} datagrams were complete; ${expired} were given up because their time was over, ` +
+      `and ${waitingDatagrams} (${waitingFragments} fragments) still waited at the end of the capture`,
+  ];
+}
+
 const NO_RULES = 'No rules are given: packets are routed and nothing else happens to them. Name them with --rules FILE';
 
 export class RunSummary {
@@ -165,7 +175,7 @@ export class RunSummary {
       elapsedSeconds: outcome.elapsedSeconds,
       captureSeconds: this.firstTime === undefined ? undefined : { first: this.firstTime, last: this.lastTime },
       assumptions: this.rulesets.length > 0 ? host.assumptions : [...host.assumptions, NO_RULES],
-      warnings: hostProblems(host, this.rulesets),
+      warnings: [...hostProblems(host, this.rulesets), ...fragmentWarnings(engine)],
     };
   }
 

@@ -108,6 +108,8 @@ export class Fragments {
 
   get counts(): FragmentCounts {
     const { ipv4, ipv6 } = this;
+    ipv4.store.expire(this.now);
+    ipv6.store.expire(this.now);
     const [a, b] = [ipv4.store.waiting, ipv6.store.waiting];
     return {
       reassembled: ipv4.reassembled + ipv6.reassembled,
