@@ -48,6 +48,8 @@ export interface CaseAnswer {
   readonly connections: readonly string[];
   readonly conntrack: string;
   readonly counters: string;
+  /** What natreplay writes for --conntrack and --counters. */
+  readonly predicted: { readonly conntrack: string; readonly counters: string };
   /** A line for each thing in which natreplay and the kernel differ. */
   readonly differing: readonly string[];
 }
@@ -84,6 +86,7 @@ export async function askKernel(test: KernelCase, backend: Backend = 'legacy'): 
       connections: connectionLines(conntrack),
       conntrack,
       counters,
+      predicted: { conntrack: connectionsText(prediction), counters: countersText(prediction) },
       differing: [
         ...mismatches.map((m) => `${describeMismatch(m)} [${say(ipPacket(packets[m.input]?.frame ?? NONE))}] ${m.why}`),
         ...listings.map((l) => `${l.what}: kernel ${l.kernel}, predicted ${l.predicted}`),
