@@ -34,7 +34,7 @@ export interface Answer {
 
 /** JSON of iproute2, by key of the host file. */
 const IP_QUESTIONS: readonly (readonly [key: string, args: readonly string[], required: boolean])[] = [
-  ['addr', ['-j', 'addr'], true],
+  ['addr', ['-d', '-j', 'addr'], true],
   ['route', ['-j', 'route', 'show', 'table', 'all'], true],
   ['route6', ['-j', '-6', 'route', 'show', 'table', 'all'], false],
   ['rule', ['-j', 'rule'], false],
@@ -119,7 +119,7 @@ const SYSCTLS: readonly (readonly [folder: string, wanted: RegExp])[] = [
   ['net/ipv6', /^ip6frag_/],
   [
     'net/ipv4/conf/*',
-    /^(rp_filter|route_localnet|accept_local|forwarding|accept_source_route|ignore_routes_with_linkdown|log_martians|src_valid_mark)$/,
+    /^(rp_filter|route_localnet|accept_local|forwarding|accept_source_route|ignore_routes_with_linkdown|src_valid_mark|bc_forwarding|send_redirects)$/,
   ],
   [
     'net/ipv6/conf/*',

@@ -24,7 +24,7 @@ function machine(answers: Record<string, string | Answer>): Machine {
   };
 }
 
-const IP = { 'ip -j addr': '[{"ifname":"lo"}]', 'ip -j route show table all': '[]' };
+const IP = { 'ip -d -j addr': '[{"ifname":"lo"}]', 'ip -j route show table all': '[]' };
 
 describe('what a snapshot holds', () => {
   it('is what the tools say, tools that are missing left out with a warning', () => {
@@ -43,10 +43,10 @@ describe('what a snapshot holds', () => {
 
   it.each([
     ['no ip at all', {}, "'ip' is not installed here; install iproute2", 2],
-    ['an ip without JSON', { ...IP, 'ip -j addr': '1: lo: <LOOPBACK>' }, 'what it printed is not JSON', 3],
+    ['an ip without JSON', { ...IP, 'ip -d -j addr': '1: lo: <LOOPBACK>' }, 'what it printed is not JSON', 3],
     [
       'an ip that fails',
-      { ...IP, 'ip -j addr': { stdout: undefined, problem: 'Option "-j" is unknown', missing: false } },
+      { ...IP, 'ip -d -j addr': { stdout: undefined, problem: 'Option "-j" is unknown', missing: false } },
       'Option "-j" is unknown',
       3,
     ],

@@ -74,7 +74,11 @@ describe('a forwarded packet leaves without its padding', () => {
 
   it.each([
     { name: 'Ethernet', linkType: 1, wrap: toHost },
-    { name: 'Ethernet with a VLAN tag', linkType: 1, wrap: (p: Uint8Array): Uint8Array => vlan([0x8100], p) },
+    {
+      name: 'Ethernet with a priority tag',
+      linkType: 1,
+      wrap: (p: Uint8Array): Uint8Array => vlan([0x8100], p).fill(0, 14, 16),
+    },
     { name: 'Linux cooked', linkType: 113, wrap: (p: Uint8Array): Uint8Array => sll(0, p) },
     { name: 'raw IP', linkType: 101, wrap: (p: Uint8Array): Uint8Array => p },
   ])('$name', async ({ linkType, wrap }) => {
