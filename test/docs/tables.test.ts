@@ -73,6 +73,7 @@ function reasonsInSource(): string[] {
     /note\([^;]*'([a-z-]+)'\)/g,
     /drop\(out, [^;]*'([a-z][a-z0-9-]+)'/g,
     /return [^;]*'(martian-[a-z]+)'/g,
+    /return '(ipv6-[a-z]+)'/g,
     /\[BROKEN_\w+, '([a-z-]+)'\]/g,
     /^ {2}\| '([a-z][a-z0-9-]+)'/gm,
     /\? '([a-z-]+)' : '[a-z-]+'\);/g,
