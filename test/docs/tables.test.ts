@@ -72,7 +72,7 @@ function reasonsInSource(): string[] {
     /\?\? '(bad-[a-z-]+)'/g,
     /note\([^;]*'([a-z-]+)'\)/g,
     /drop\(out, [^;]*'([a-z][a-z0-9-]+)'/g,
-    /return [^;]*'(martian-[a-z]+)'/g,
+    /return [^;]*'(martian-[a-z]+|rp-filter)'/g,
     /return '(ipv6-[a-z]+)'/g,
     /\[BROKEN_\w+, '([a-z-]+)'\]/g,
     /^ {2}\| '([a-z][a-z0-9-]+)'/gm,
