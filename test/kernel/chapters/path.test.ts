@@ -323,4 +323,4 @@ const CASES: readonly Case[] = [
   },
 ];
 
-chapter('the way of a packet', { host: HOME_HOST, rules: [MASQUERADE] }, CASES);
+chapter('the way of a packet', { host: HOME_HOST, rules: [MASQUERADE], backends: ['legacy', 'nft'] }, CASES);
