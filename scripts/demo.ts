@@ -7,17 +7,21 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { hostFromFile } from '../src/host/hostfile.js';
-import { compareWithRecorded, type Evidence, type SentPacket } from '../src/pipeline/evidence.js';
+import { colours } from '../src/report/page.js';
 import type { PacketLogEntry } from '../src/report/types.js';
+import { parseRules } from '../src/rules/parse.js';
+import { allAgree, recordedText } from '../src/verify/recorded/report.js';
+import { verifyRecorded } from '../src/verify/recorded/run.js';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
 const FOLDER = 'captures/docker-bridge';
 const CAPTURES = ['eth0', 'docker0'].map((iface) => ({ iface, path: `${FOLDER}/${iface}.pcap` }));
 const HOST = `${FOLDER}/host.json`;
+const RULES = `${FOLDER}/rules.v4`;
 const REPLAY = [
   ['replay', ...CAPTURES.map(({ iface, path }) => `${iface}=${path}`)],
-  ['--rules', `${FOLDER}/rules.v4`, '--host', HOST],
+  ['--rules', RULES, '--host', HOST],
   ['-w', 'out/translated.pcapng', '--packet-log', 'out/packets.ndjson'],
   ['--counters', 'out/counters.v4', '--conntrack', 'out/conntrack.txt', '--json', 'out/report.json'],
 ];
@@ -99,38 +103,19 @@ function readLog(): PacketLogEntry[] {
 }
 
 async function compare(): Promise<number> {
-  const evidence = await compareWithRecorded({
-    captures: CAPTURES,
-    host: hostFromFile(HOST),
-    translated: 'out/translated.pcapng',
-    packetLog: 'out/packets.ndjson',
-  });
+  const rules = parseRules(readFileSync(RULES, 'utf8'), { file: RULES, family: 4, unsupported: 'stop' });
+  const { report } = await verifyRecorded({ captures: CAPTURES, host: hostFromFile(HOST), rules });
   print('Held against the kernel (the captures show both directions: what went out is what the real host sent)\n');
   print(
-    `  ${evidence.equal} of ${evidence.predicted} packets equal what the kernel sent, byte for byte from the IP header on`,
+    `  ${report.agreed} of ${report.predicted} packets equal what the kernel sent, byte for byte from the IP header on`,
   );
-  const { answers } = evidence;
-  print(`  ${answers.length} more were the host's own answers to packets delivered to it: ${kinds(answers)}`);
-  const failed = evidence.wrong.length > 0 || evidence.unexplained.length > 0 || evidence.equal === 0;
-  if (failed) printDifferences(evidence);
+  const { answers } = report.setAside;
+  const count = [...answers.values()].reduce((sum, each) => sum + each, 0);
+  const kinds = [...answers].map(([what, each]) => `${each} ${what}`);
+  print(`  ${count} more were the host's own answers to packets delivered to it: ${kinds.join(', ')}`);
+  const failed = !allAgree(report) || report.agreed === 0;
+  if (failed) print(recordedText(report, { colours: colours(false), width: 100 }));
   return failed ? 1 : 0;
-}
-
-function kinds(packets: readonly SentPacket[]): string {
-  const counts = new Map<string, number>();
-  for (const { tuple } of packets) {
-    const kind = tuple.startsWith('tcp') ? 'TCP resets' : tuple.includes(' type 0 ') ? 'echo replies' : 'others';
-    counts.set(kind, (counts.get(kind) ?? 0) + 1);
-  }
-  return [...counts].map(([kind, count]) => `${count} ${kind}`).join(', ');
-}
-
-const SHOWN = 10;
-
-function printDifferences({ wrong, unexplained }: Evidence): void {
-  for (const { iface, tuple } of wrong.slice(0, SHOWN)) print(`  not what the kernel sent: ${iface} ${tuple}`);
-  for (const { iface, tuple } of unexplained.slice(0, SHOWN))
-    print(`  sent by the kernel, not by the replay: ${iface} ${tuple}`);
 }
 
 function print(line: string): void {

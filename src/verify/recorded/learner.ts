@@ -6,7 +6,7 @@ import type { PortChoice, PortChooser, PortRefusal } from '../../netfilter/nat/p
 import { PROTO_ICMP, PROTO_ICMPV6 } from '../../packet/transport.js';
 import { sameAddress, Tuple } from '../../packet/tuple.js';
 import type { LearntPorts } from '../../report/types.js';
-import { type Anatomy, ipId, isSyn, sameContent } from './packet.js';
+import { type Anatomy, fragmentKey, ipId, isSyn, sameContent } from './packet.js';
 import type { IdentityIndex, Sent } from './store.js';
 
 /** A packet may be recorded a little earlier than the one that caused it when two clocks or buffers took part. */
@@ -102,7 +102,9 @@ export class PortLearner implements PortChooser {
     if (packet === undefined || packet.isIcmpError) return undefined;
     let best: Sent | undefined;
     let bestRank = 0;
-    const alike = this.sent.like(packet);
+    // A datagram that leaves in fragments shows its ports in the first of them.
+    const whole = this.sent.like(packet);
+    const alike = packet.isFragment || whole.length > 0 ? whole : this.sent.byKey(fragmentKey(packet));
     for (let k = 0; k < alike.length && k < MOST_CANDIDATES; k++) {
       const candidate = alike[k] as Sent;
       if (!this.fits(candidate, packet, choice)) continue;
@@ -125,7 +127,7 @@ export class PortLearner implements PortChooser {
       if (!sameAddress(tuple.source, mapping.source)) return false;
       if (!isIcmp(tuple.protocol) && tuple.destinationPort !== mapping.destinationPort) return false;
     }
-    return (own || !this.claims.has(claimKey(tuple))) && sameContent(candidate.packet, packet);
+    return (own || !this.claims.has(claimKey(tuple))) && isTranslated(candidate.packet, packet);
   }
 
   private claim(seen: Sent): Sent {
@@ -139,6 +141,11 @@ export class PortLearner implements PortChooser {
     const tuple = seen.packet.tuple(this.tuple);
     return manipulation === 'src' || isIcmp(tuple.protocol) ? tuple.sourcePort : tuple.destinationPort;
   }
+}
+
+function isTranslated(sent: Anatomy, packet: Anatomy): boolean {
+  if (!sent.isFragment) return sameContent(sent, packet);
+  return sent.fragmentOffset === 0 && ipId(sent) === ipId(packet);
 }
 
 const isIcmp = (protocol: number): boolean => protocol === PROTO_ICMP || protocol === PROTO_ICMPV6;

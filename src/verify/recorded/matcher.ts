@@ -134,6 +134,11 @@ export class Matcher {
       this.findings.setAside.copies++;
       return;
     }
+    // Between ports of one bridge: it neither leaves the bridge nor is it recorded a second time.
+    if (open.egress === open.iface && isSame(open.packet, left)) {
+      this.findings.setAside.bridged++;
+      return;
+    }
     const like = this.likeliest(open, left);
     if (like === undefined) {
       this.findings.missing(open);

@@ -23,6 +23,8 @@ export function reasonOfDifference(
   host: Host,
 ): string {
   const { left, rule } = received;
+  if (received.why.startsWith('invalid-'))
+    return `natreplay could not follow the connection here (${received.why}), so it is not translated: the capture lost packets of it, or the connection differs in what came before`;
   if (left === undefined) return reasonOfVerdict(received, sent);
   const has = (name: string): boolean => fields.some(({ field }) => field === name || field.endsWith(`.${name}`));
   if (has('egress')) return 'the host routed it elsewhere: its routes, or the address it was translated to, are others';
