@@ -41,6 +41,8 @@ export interface PcapHeader {
   readonly snaplen: number;
   /** Low 16 bits of the field: the bits above say whether frames end with a check sequence. */
   readonly linkType: number;
+  /** Bytes of check sequence that frames end with; 0 unless stated. */
+  readonly frameCheck: number;
   /** Files before version 2.3 have the two lengths the other way round; those of 2.3 may have. */
   readonly swappedLengths: 'no' | 'yes' | 'maybe';
 }
@@ -60,8 +62,27 @@ export function parsePcapHeader(bytes: Uint8Array): PcapHeader | undefined {
     recordHeader: magic === MAGIC_MODIFIED ? PCAP_MODIFIED_RECORD_HEADER : PCAP_RECORD_HEADER,
     snaplen: view.getUint32(SNAPLEN, !bigEndian),
     linkType: view.getUint32(LINKTYPE, !bigEndian) & 0xffff,
+    frameCheck: frameCheckOf(view.getUint32(LINKTYPE, !bigEndian)),
     swappedLengths: lengthOrder(major, minor),
   };
+}
+
+/** Above the link type: whether a check sequence is stated, and how many words of 16 bits it has. */
+const CHECK_STATED = 0x04000000;
+const CHECK_WORDS = 28;
+
+function frameCheckOf(linkTypeField: number): number {
+  return (linkTypeField & CHECK_STATED) === 0 ? 0 : (linkTypeField >>> CHECK_WORDS) * 2;
+}
+
+/** A copy of a file's header that states no check sequence. */
+export function withoutFrameCheck(header: Uint8Array): Uint8Array {
+  const copy = header.slice();
+  const view = new DataView(copy.buffer);
+  const bigEndian = parsePcapHeader(header)?.bigEndian === true;
+  const field = view.getUint32(LINKTYPE, !bigEndian);
+  view.setUint32(LINKTYPE, field & ~CHECK_STATED & ~(0xf << CHECK_WORDS), !bigEndian);
+  return copy;
 }
 
 /** How the slabs of a file with this header are laid out. */

@@ -54,8 +54,19 @@ export class PcapngWalker {
   private clocks: InterfaceClock[] = [];
   private maximumBlock = MAXIMUM_BLOCK;
 
-  /** `describe` is told of every interface description, in order, and returns its index among all of the file. */
-  constructor(private readonly describe: (description: InterfaceDescription) => number) {}
+  /**
+   * `describe` is told of every interface description, in order, and where its block lies; it returns the index among
+   * all of the file.
+   */
+  constructor(
+    private readonly describe: (
+      description: InterfaceDescription,
+      view: DataView,
+      at: number,
+      length: number,
+      littleEndian: boolean,
+    ) => number,
+  ) {}
 
   /**
    * Fills the columns from `slab.bytes[0..to)`; returns the offset just past the last whole block, or of a section
@@ -266,7 +277,7 @@ export class PcapngWalker {
     const decimal = tsresol <= 9;
     const frameBound = maximumFrame(linkType);
     this.clocks.push({
-      source: this.describe(description),
+      source: this.describe(description, view, at, length, littleEndian),
       perSecond: decimal ? 10 ** tsresol : 0,
       nanosecondsPerUnit: decimal ? 10 ** (9 - tsresol) : 0,
       tsresol,

@@ -123,6 +123,21 @@ export function parseInterface(
   };
 }
 
+/**
+ * Bytes of check sequence that frames of an interface end with. The specification says bits and gives 4 as its example;
+ * writers state either.
+ */
+export function frameCheckBytes({ fcslen = 0 }: InterfaceDescription): number {
+  return fcslen > 8 ? fcslen >> 3 : fcslen;
+}
+
+/** Makes an interface description block state, where it lies, that frames have no check sequence. */
+export function clearFrameCheck(view: DataView, at: number, length: number, littleEndian: boolean): void {
+  visitOptions(view, at + INTERFACE_OPTIONS, at + length - 4, littleEndian, (code, value, size) => {
+    if (code === OPTION_IF_FCSLEN && size >= 1) view.setUint8(value, 0);
+  });
+}
+
 /** UTF-8 text up to the first NUL, which some writers end strings with. */
 function textAt(view: DataView, at: number, length: number): string {
   // A copy: text cannot be decoded from shared memory.

@@ -3,8 +3,8 @@ import { NatreplayError } from '../errors.js';
 import { openDecompressed } from './compression.js';
 import { describeContent } from './content.js';
 import { SlabFiller } from './filler.js';
-import { PCAP_FILE_HEADER, type PcapHeader, parsePcapHeader, pcapLayout, walkPcap } from './pcap.js';
-import { BLOCK_SECTION, SECTION_MINIMUM } from './pcapng.js';
+import { PCAP_FILE_HEADER, type PcapHeader, parsePcapHeader, pcapLayout, walkPcap, withoutFrameCheck } from './pcap.js';
+import { BLOCK_SECTION, clearFrameCheck, frameCheckBytes, SECTION_MINIMUM } from './pcapng.js';
 import { PcapngWalker } from './pcapng-walk.js';
 import type { Slab, SlabLayout } from './slab.js';
 import type { ByteSource } from './source.js';
@@ -62,6 +62,8 @@ export abstract class SlabReader implements CaptureReader {
   readonly fileHeader: Uint8Array | undefined = undefined;
   readonly warnings: CaptureWarning[] = [];
   protected readonly state = new WalkState();
+  /** Bytes of check sequence at the end of frames, by interface; empty when there are none. */
+  protected readonly frameChecks: number[] = [];
   private readonly filler: SlabFiller;
   private finished = false;
 
@@ -109,7 +111,21 @@ export abstract class SlabReader implements CaptureReader {
       if (this.state.needed > 0 || this.source.cut !== undefined) this.warnOfCut(end);
     }
     if (!this.finished) filler.keep(slab, end);
+    if (this.frameChecks.length > 0) this.cutFrameChecks(slab);
     return end > 0;
+  }
+
+  /**
+   * Frames are read without the check sequence that a capture says they end with: once a packet is translated it would
+   * be wrong. The declaration goes, too, so that what is written says what it holds.
+   */
+  private cutFrameChecks({ records }: Slab): void {
+    for (let i = 0; i < records.count; i++) {
+      const length = this.frameChecks[records.source[i] as number] ?? 0;
+      if (length === 0) continue;
+      const wire = Math.max(0, (records.wireLength[i] as number) - length);
+      records.shorten(i, Math.min(records.capturedLength[i] as number, wire), wire);
+    }
   }
 
   private walkFrom(slab: Slab): number {
@@ -164,7 +180,8 @@ export class PcapReader extends SlabReader {
     assignedName: string | undefined,
   ) {
     super(source, new Uint8Array(0), PCAP_FILE_HEADER);
-    this.fileHeader = fileHeader;
+    this.fileHeader = header.frameCheck === 0 ? fileHeader : withoutFrameCheck(fileHeader);
+    if (header.frameCheck > 0) this.frameChecks.push(header.frameCheck);
     const { linkType, snaplen, nanosecond } = header;
     this.interfaces = [{ name: undefined, linkType, snaplen, assignedName, tsresol: nanosecond ? 9 : 6 }];
     this.layout = pcapLayout(header);
@@ -182,7 +199,16 @@ export class PcapngReader extends SlabReader {
 
   constructor(source: ByteSource, head: Uint8Array, assignedName: string | undefined) {
     super(source, head, 0);
-    this.walker = new PcapngWalker((description) => this.interfaces.push({ ...description, assignedName }) - 1);
+    this.walker = new PcapngWalker((description, view, at, length, littleEndian) => {
+      const index = this.interfaces.length;
+      const frameCheck = frameCheckBytes(description);
+      if (frameCheck > 0) {
+        this.frameChecks[index] = frameCheck;
+        clearFrameCheck(view, at, length, littleEndian);
+      }
+      const without = frameCheck > 0 ? { ...description, fcslen: 0 } : description;
+      return this.interfaces.push({ ...without, assignedName }) - 1;
+    });
   }
 
   protected get layout(): SlabLayout {

@@ -85,8 +85,10 @@ class DescriptorSource implements ByteSource {
   }
 
   async close(): Promise<void> {
+    const closed = this.closeIt();
     // Closing waits for a read that waits.
-    if (abandoned === undefined) await this.closeIt();
+    if (abandoned === undefined) await closed;
+    else closed.catch(() => {});
   }
 }
 

@@ -40,12 +40,36 @@ describe('classic pcap', () => {
     expect(file.read(out).equals(content)).toBe(true);
   });
 
-  it('keeps the word with the link type as it is, FCS bits included', async () => {
-    const content = pcap(RECORDS, { linkType: 0x24000001 });
-    const path = file('fcs.pcap', content);
+  it('keeps the word with the link type as it is', async () => {
+    const content = pcap(RECORDS, { linkType: 0x00120001 });
+    const path = file('bits.pcap', content);
     expect((await readAll(path)).reader.interfaces[0]?.linkType).toBe(1);
-    await copy(path, file('fcs-copy.pcap'));
-    expect(file.read(file('fcs-copy.pcap')).equals(content)).toBe(true);
+    await copy(path, file('bits-copy.pcap'));
+    expect(file.read(file('bits-copy.pcap')).equals(content)).toBe(true);
+  });
+
+  it('reads frames without the check sequence that the header states, and writes a header that states none', async () => {
+    const withCheck = [
+      { seconds: 1, fraction: 2, frame: Buffer.concat([frame(1), Buffer.from('c0ffee00', 'hex')]) },
+      // Cut by the snaplen before the check sequence, and in the middle of it.
+      { seconds: 2, fraction: 2, frame: frame(2), wireLength: frame(2).length + 104 },
+      {
+        seconds: 3,
+        fraction: 2,
+        frame: Buffer.concat([frame(3), Buffer.from('c0', 'hex')]),
+        wireLength: frame(3).length + 4,
+      },
+    ];
+    const without = [
+      { seconds: 1, fraction: 2, frame: frame(1) },
+      { seconds: 2, fraction: 2, frame: frame(2), wireLength: frame(2).length + 100 },
+      { seconds: 3, fraction: 2, frame: frame(3) },
+    ];
+    for (const bigEndian of [false, true]) {
+      const path = file('fcs.pcap', pcap(withCheck, { linkType: 0x24000001, bigEndian }));
+      await copy(path, file('fcs-copy.pcap'));
+      expect(file.read(file('fcs-copy.pcap')).equals(pcap(without, { bigEndian }))).toBe(true);
+    }
   });
 
   it('accepts frames longer than the snaplen of the header', async () => {

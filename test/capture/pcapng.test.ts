@@ -144,6 +144,32 @@ function name12(options: readonly { value: Uint8Array }[]): boolean {
   return options[0]?.value[0] === 12;
 }
 
+describe('pcapng with check sequences at the end of frames', () => {
+  const frame = Buffer.from('0200000000010200000000020800', 'hex');
+  const check = Buffer.from('c0ffee00', 'hex');
+
+  it.each([
+    ['stated in bytes', 4],
+    ['stated in bits', 32],
+  ])('%s: frames are read without, and what is written states none', async (_, stated) => {
+    for (const bigEndian of [false, true]) {
+      const make = new Section(bigEndian);
+      const section = (fcslen: number, end: Buffer): Buffer =>
+        Buffer.concat([
+          make.header(),
+          make.iface(1, [text(2, 'eth0'), { code: 13, value: Buffer.from([fcslen]) }]),
+          make.iface(1, [text(2, 'eth1')]),
+          make.enhanced(0, 7n, Buffer.concat([frame, end])),
+          // The other interface states none.
+          make.enhanced(1, 7n, Buffer.concat([frame, check])),
+        ]);
+      const path = file('fcs.pcapng', section(stated, check));
+      await copy(path, file('fcs-copy.pcapng'));
+      expect(file.read(file('fcs-copy.pcapng')).equals(section(0, Buffer.alloc(0)))).toBe(true);
+    }
+  });
+});
+
 describe('pcapng with several sections', () => {
   const little = new Section(false);
   const big = new Section(true);
