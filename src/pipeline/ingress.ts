@@ -113,8 +113,9 @@ export class IngressStage {
    */
   plainEthernet(k: number): { stated: number; macEnd: number; isChecked: boolean } | undefined {
     const stated = this.stated[k] ?? INGRESS_UNKNOWN;
-    if (this.ethernet[k] !== true || stated === INGRESS_LOCAL) return undefined;
-    const isChecked = stated >= 0 && (this.macs[stated] as number) >= 0 && this.isPort[stated] !== true;
+    // At a port of a bridge, more than one MAC is the host's, and frames for others are bridged.
+    if (this.ethernet[k] !== true || stated === INGRESS_LOCAL || this.isPort[stated] === true) return undefined;
+    const isChecked = stated >= 0 && (this.macs[stated] as number) >= 0;
     return { stated, macEnd: swap32(stated < 0 ? 0 : (this.lowHalves[stated] as number)), isChecked };
   }
 
