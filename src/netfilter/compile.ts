@@ -139,7 +139,9 @@ function compilePredicates(rule: Rule, context: CompileContext): Predicate[] {
   if (protocol !== undefined && protocol.number !== 0 && !(covered && coversProtocol(protocol))) {
     const { number, negated } = protocol;
     predicates.push(
-      context.family === 4 ? (p) => (p.protocol === number) !== negated : ipv6ProtocolPredicate(number, negated),
+      context.family === 4
+        ? (p) => (p.protocol === number) !== negated
+        : ipv6ProtocolPredicate(number, negated, context),
     );
   }
   if (fragment !== undefined) {
@@ -166,11 +168,11 @@ function addressPredicate(match: AddressMatch, words: number, of: (p: PacketCont
   };
 }
 
-/** Asked for the upper layer of a packet whose extension headers are cut, ip6_packet_match drops it. */
-function ipv6ProtocolPredicate(number: number, negated: boolean): Predicate {
+/** Asked for the upper layer of a packet whose extension headers are cut, ip6_packet_match drops it; iptables-nft does not. */
+function ipv6ProtocolPredicate(number: number, negated: boolean, { backend }: CompileContext): Predicate {
   return (p) => {
     if (p.protocol < 0) {
-      p.hotDrop();
+      if (backend !== 'nft') p.hotDrop();
       return false;
     }
     return (p.protocol === number) !== negated;

@@ -5,7 +5,7 @@
 import type { Flow, Host, InterfaceIndex, Route } from '../host/types.js';
 import { NO_INTERFACE } from '../host/types.js';
 import { sameAddress } from '../packet/tuple.js';
-import { hasPorts } from './conntrack/tuples.js';
+import { readDetails } from './flow.js';
 import type { Packet } from './packet.js';
 import type { Routing } from './routing.js';
 
@@ -126,16 +126,10 @@ export class InputRouter6 {
   private find(packet: Packet, ingress: InterfaceIndex): Route | undefined {
     const { host, flow } = this;
     if (!this.byPolicy) return host.route(6, packet.destination);
-    const { view, l3, l4, end, protocol } = packet;
+    readDetails(packet, flow);
     flow.source = packet.source;
     flow.destination = packet.destination;
     flow.ingress = ingress === NO_INTERFACE ? this.loopback : ingress;
-    flow.mark = packet.mark;
-    flow.tos = (view.getUint16(l3) >>> 4) & 0xff;
-    flow.protocol = Math.max(0, protocol);
-    const ports = hasPorts(protocol) && packet.fragmentOffset === 0 && l4 + 4 <= end;
-    flow.sourcePort = ports ? view.getUint16(l4) : 0;
-    flow.destinationPort = ports ? view.getUint16(l4 + 2) : 0;
     return host.lookUp(flow);
   }
 
