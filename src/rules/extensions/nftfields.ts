@@ -1,7 +1,8 @@
 /**
  * What iptables-nft makes of `-m tcp` and `-m udp`: a comparison for each field, which fails for a field that lies beyond
  * the packet's end (nft_payload_eval: NFT_BREAK) but drops nothing, while iptables-legacy drops a packet whose transport
- * header is cut short.
+ * header is cut short. What is not such a comparison (`--tcp-option`, or nothing asked at all) it leaves to the match of
+ * iptables-legacy.
  */
 import type { PacketContext } from '../context.js';
 import type { PortRange } from '../values/ports.js';

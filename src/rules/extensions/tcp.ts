@@ -134,9 +134,8 @@ export const tcp: MatchExtension<TcpOptions> = {
   },
   destinationPorts: onlyDestinationPorts,
   compile({ flags, option: kind, ...ports }, { backend }) {
-    // iptables-nft leaves only --tcp-option to the match of iptables-legacy.
-    if (backend === 'nft' && kind === undefined)
-      return matchesFields([...portTests(ports.sourcePorts, ports.destinationPorts), ...flagTests(flags)]);
+    const tests = [...portTests(ports.sourcePorts, ports.destinationPorts), ...flagTests(flags)];
+    if (backend === 'nft' && kind === undefined && tests.length > 0) return matchesFields(tests);
     const portsFit = compilePorts(ports);
     const mask = flags?.value.mask ?? 0;
     const set = flags?.value.set ?? 0;

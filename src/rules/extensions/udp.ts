@@ -25,7 +25,8 @@ export const udp: MatchExtension<PortOptions> = {
   list: (ports) => `udp${listPorts(ports)}`,
   destinationPorts: onlyDestinationPorts,
   compile(ports, { backend }) {
-    if (backend === 'nft') return matchesFields(portTests(ports.sourcePorts, ports.destinationPorts));
+    const tests = portTests(ports.sourcePorts, ports.destinationPorts);
+    if (backend === 'nft' && tests.length > 0) return matchesFields(tests);
     const portsFit = compilePorts(ports);
     return (packet) => {
       if (packet.fragmentOffset !== 0) return false;

@@ -191,6 +191,11 @@ const CUT_HEADERS: readonly Case[] = [
     ],
   },
   {
+    name: 'both drop it before a TCP or UDP match that asks nothing',
+    rules: ['-A FORWARD -p tcp -m tcp', '-A FORWARD -p udp -m udp'],
+    script: CUT_SCRIPT('drop'),
+  },
+  {
     name: 'both drop it before multiport',
     ...cut('-A FORWARD -p tcp -m multiport --dports 9999'),
     script: `

@@ -69,10 +69,18 @@ const protocolOnly: Maker = (random, { world }) => {
   return random.chance(0.8) ? { kind: '-p', text: '', protocol } : { kind: '-p', text: '', protocol: `! ${protocol}` };
 };
 
+/**
+ * `--dport 80`, negated or not. A range to either end is not negated: iptables-nft saves it as the range that is left.
+ */
+function portCondition(random: SeededRandom, option: string, among: readonly number[]): string {
+  const text = ports(random, among);
+  return /^:|:$|^0:/.test(text) ? `${option} ${text}` : `${not(random)}${option} ${text}`;
+}
+
 const tcp: Maker = (random) => {
   const parts = [
-    random.chance(0.5) ? `${not(random)}--dport ${ports(random, PORTS)}` : '',
-    random.chance(0.3) ? `${not(random)}--sport ${ports(random, SOURCE_PORTS)}` : '',
+    random.chance(0.5) ? portCondition(random, '--dport', PORTS) : '',
+    random.chance(0.3) ? portCondition(random, '--sport', SOURCE_PORTS) : '',
     random.chance(0.3)
       ? random.pick([
           `${not(random)}--syn`,
@@ -89,8 +97,8 @@ const tcp: Maker = (random) => {
 
 const udp: Maker = (random) => {
   const parts = [
-    random.chance(0.6) ? `${not(random)}--dport ${ports(random, PORTS)}` : '',
-    random.chance(0.3) ? `${not(random)}--sport ${ports(random, SOURCE_PORTS)}` : '',
+    random.chance(0.6) ? portCondition(random, '--dport', PORTS) : '',
+    random.chance(0.3) ? portCondition(random, '--sport', SOURCE_PORTS) : '',
   ];
   return { kind: 'udp', text: ['-m udp', ...parts].filter((part) => part !== '').join(' '), protocol: 'udp' };
 };
