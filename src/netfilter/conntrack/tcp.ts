@@ -135,16 +135,6 @@ export class TcpTracker {
     return this.transition(entry, direction, old, next, now);
   }
 
-  /** The host itself has answered for the peer: a reset by `-j REJECT --reject-with tcp-reset` (kernel: nf_conntrack_tcp_set_closing). */
-  close(entry: number, now: number): void {
-    const { words, meta, entryWords } = this.table;
-    const base = entry * entryWords + meta;
-    const word = words[base] as number;
-    if ((word & CONFIRMED) === 0 || ((word >>> 8) & 0xff) === TCP_CLOSE) return;
-    words[base] = (word & ~0xff00) | (TCP_CLOSE << 8);
-    words[base + META_EXPIRES] = now + (this.settings.tcp[TCP_CLOSE] as number);
-  }
-
   /**
    * A plain segment inside the windows of a connection that both sides have acknowledged: what `packet` would do, in
    * one pass over the entry's state. False, with nothing changed, when anything is out of the
