@@ -1,11 +1,12 @@
 /**
- * Writes docs/report.schema.json from the schema in the source; a test holds them equal. After a change:
+ * Writes docs/*.schema.json from the schemas in the source; tests hold them equal. After a change:
  * `npx tsx scripts/schema.ts && npx biome check --write docs`.
  */
 import { writeFileSync } from 'node:fs';
 import { jsonReportSchema } from '../src/report/json.js';
+import { recordedJsonSchema } from '../src/verify/recorded/json.js';
 
-writeFileSync(
-  new URL('../docs/report.schema.json', import.meta.url),
-  `${JSON.stringify(jsonReportSchema(), null, 2)}\n`,
-);
+const SCHEMAS = { 'report.schema.json': jsonReportSchema(), 'recorded.schema.json': recordedJsonSchema() };
+
+for (const [name, schema] of Object.entries(SCHEMAS))
+  writeFileSync(new URL(`../docs/${name}`, import.meta.url), `${JSON.stringify(schema, null, 2)}\n`);

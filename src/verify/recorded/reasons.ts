@@ -1,7 +1,7 @@
 /** What is most likely behind a disagreement, in words for whoever runs the host. */
 import type { Host } from '../../host/types.js';
 import type { FieldDifference } from '../fields.js';
-import type { Anatomy } from './packet.js';
+import { type Anatomy, isSyn } from './packet.js';
 import type { Received, Sent } from './store.js';
 
 export function reasonOfMissing(restAgrees: boolean): string {
@@ -25,6 +25,8 @@ export function reasonOfDifference(
   const { left, rule } = received;
   if (received.why.startsWith('invalid-'))
     return `natreplay could not follow the connection here (${received.why}), so it is not translated: the capture lost packets of it, or the connection differs in what came before`;
+  if (left === undefined && received.packet.isTcp && !isSyn(received.packet) && received.verdict === 'local')
+    return 'it is in the middle of a connection whose beginning is not in the captures as it should be: they lost packets of it, or the host file has other addresses';
   if (left === undefined) return reasonOfVerdict(received, sent);
   const has = (name: string): boolean => fields.some(({ field }) => field === name || field.endsWith(`.${name}`));
   if (has('egress')) return 'the host routed it elsewhere: its routes, or the address it was translated to, are others';
