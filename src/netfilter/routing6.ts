@@ -2,6 +2,7 @@
  * Where an incoming IPv6 packet goes: what the kernel refuses on receipt for its addresses (ip6_rcv_core), the lookup
  * (ip6_route_input), and whom it forwards for (ip6_forward), in this order.
  */
+import { networkOf } from '../host/address.js';
 import type { Flow, Host, InterfaceIndex, Route } from '../host/types.js';
 import { NO_INTERFACE } from '../host/types.js';
 import { sameAddress } from '../packet/tuple.js';
@@ -55,7 +56,7 @@ export class InputRouter6 {
       if (!this.forwarding) return groups;
       // A router has the anycast address of each of its subnets too, whose last bits are zero.
       for (const { words, prefixLength } of own) {
-        if (prefixLength < 127) groups.add(hostBitsCleared(word(words, 3), prefixLength) & 0xffffff);
+        if (prefixLength < 127) groups.add(word(networkOf(6, words, prefixLength), 3) & 0xffffff);
       }
       return groups;
     });
@@ -119,8 +120,16 @@ export class InputRouter6 {
     const addresses = this.host.interfaces[ingress]?.addresses ?? [];
     const own = addresses.filter(({ family, words }) => family === 6 && isLinkLocal(words));
     if (own.length === 0) return undefined;
-    const isOwn = own.some(({ words, tentative }) => tentative !== true && sameAddress(words, destination));
+    const isOwn = own.some(
+      ({ words, prefixLength, tentative }) =>
+        tentative !== true && (sameAddress(words, destination) || this.isAnycast(words, prefixLength, destination)),
+    );
     return this.onLink(isOwn ? 'local' : 'unicast', ingress);
+  }
+
+  /** A router's own anycast address of a subnet (RFC 4291 section 2.6.1). */
+  private isAnycast(own: Uint32Array, prefixLength: number, destination: Uint32Array): boolean {
+    return this.forwarding && prefixLength < 127 && sameAddress(networkOf(6, own, prefixLength), destination);
   }
 
   private find(packet: Packet, ingress: InterfaceIndex): Route | undefined {
@@ -164,10 +173,4 @@ export class InputRouter6 {
     const value = (scope: string): string | undefined => host.sysctl(`net.ipv6.conf.${scope}.disable_ipv6`);
     return (value(iface) ?? value('all')) === '1';
   }
-}
-
-/** The last word of an address with the bits behind a prefix cleared. */
-function hostBitsCleared(last: number, prefixLength: number): number {
-  if (prefixLength <= 96) return 0;
-  return prefixLength >= 128 ? last : last & (0xffffffff << (128 - prefixLength));
 }
