@@ -255,12 +255,13 @@ function parsePlain(i: i32, at: usize): i32 {
   return protocol;
 }
 
-/** False where the ingress stage has to look: the host may have sent the frame, or it is not for the host. */
+/** False where the stages have to look: the host may have sent the frame, or it is not for the host, or not alone. */
 function addressed(frame: usize, input: usize): bool {
   // The sender's last two bytes are those of one of the host's own.
   const sender = <u32>load<u16>(frame, 10);
   if (((<u32>load<u8>(macs + <usize>(sender >>> 3)) >>> (sender & 7)) & 1) !== 0) return false;
-  return load<i32>(input, 8) === 0 || (load<u8>(frame) & 1) !== 0 || load<i32>(frame, 2) === load<i32>(input, 4);
+  if ((load<u8>(frame) & 1) !== 0) return false;
+  return load<i32>(input, 8) === 0 || load<i32>(frame, 2) === load<i32>(input, 4);
 }
 
 function hasWholeHeader(protocol: i32, l4: usize, end: usize): bool {
@@ -541,7 +542,7 @@ function remember(
     load<i32>(state, LAST_ACK_NUMBER) === ack &&
     load<i32>(state, LAST_END) === end
   )
-    retransmissions = min(((last >>> 20) & 0xff) + 1, 0xff);
+    retransmissions = (((last >>> 20) & 0xff) + 1) & 0xff;
   store<i32>(state, sequence, LAST_SEQUENCE);
   store<i32>(state, ack, LAST_ACK_NUMBER);
   store<i32>(state, end, LAST_END);
