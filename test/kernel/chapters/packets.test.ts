@@ -221,6 +221,35 @@ const CUT_HEADERS: readonly Case[] = [
   },
 ];
 
+const NOT_BOTH = ['-A FORWARD -p udp -m udp ! --sport 4001 ! --dport 8081', '-A FORWARD'];
+const NOT_BOTH_SCRIPT = `
+      in  lan  udp 192.168.1.9:4001 > 198.51.100.1:8081
+      out wan  same
+      in  lan  udp 192.168.1.9:4001 > 198.51.100.1:53
+      out wan  same
+      in  lan  udp 192.168.1.9:4000 > 198.51.100.1:8081
+      out wan  same
+      in  lan  udp 192.168.1.9:4000 > 198.51.100.1:53
+      out wan  same
+`;
+
+const PORTS: readonly Case[] = [
+  {
+    name: 'iptables-legacy: neither this source port nor that destination port',
+    backend: 'legacy',
+    rules: NOT_BOTH,
+    script: NOT_BOTH_SCRIPT,
+    counters: ['filter [1:28] -A FORWARD -p udp -m udp ! --sport 4001 ! --dport 8081'],
+  },
+  {
+    name: 'iptables-nft compares both ports at once: not this source port together with that destination port',
+    backend: 'nft',
+    rules: NOT_BOTH,
+    script: NOT_BOTH_SCRIPT,
+    counters: ['filter [3:84] -A FORWARD -p udp -m udp ! --sport 4001 ! --dport 8081'],
+  },
+];
+
 const from = (address: string, fate: string): string => `
       in  wan  udp ${address}:4000 > 192.168.1.20:53
       ${fate}
@@ -271,6 +300,7 @@ const defaults = { host: HOME_HOST, rules: [MASQUERADE] };
 chapter('headers', defaults, HEADERS);
 chapter('what begins a connection', defaults, BEGINNINGS);
 chapter('cut transport headers', { ...defaults, backends: ['legacy', 'nft'] }, CUT_HEADERS);
+chapter('two ports negated', defaults, PORTS);
 chapter('addresses that cannot be', defaults, ADDRESSES);
 
 /** Two letters that make the translated datagram's checksum 0, found by trying. */
