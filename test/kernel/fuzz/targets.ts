@@ -47,6 +47,11 @@ const notrack: Maker = (random) => ({
   protocol: random.pick(['tcp', 'udp', undefined]),
 });
 
+const zone: Maker = (random) => ({
+  text: `-j CT ${random.pick(['--zone', '--zone', '--zone-orig', '--zone-reply'])} ${1 + random.below(2)}`,
+  protocol: random.pick(['tcp', 'udp', undefined]),
+});
+
 const reject: Maker = (random, { world }) => {
   const types =
     world.family === 4
@@ -139,7 +144,7 @@ const ANYWHERE: readonly Maker[] = [
   nflog,
 ];
 const BY_TABLE: Readonly<Record<string, readonly Maker[]>> = {
-  raw: [notrack, notrack, drop],
+  raw: [notrack, notrack, zone, drop],
   mangle: [mark, mark, connmark, connmark, drop],
   filter: [drop, drop, reject, accept],
 };

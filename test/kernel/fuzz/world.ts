@@ -49,8 +49,7 @@ export function randomWorld(random: SeededRandom, family: Family): World {
   });
   const routes = randomRoutes(random, family, subnets);
   const addr = names.map((iface) => withSecondaries(link(iface, ...(addresses.get(iface) ?? []))));
-  // Nothing is to expire while a busy machine takes its time.
-  const sysctl = { 'net.netfilter.nf_conntrack_tcp_timeout_close': '60' };
+  const sysctl = randomSettings(random, names);
   const host: HostFile = family === 4 ? { addr, route: routes, sysctl } : { addr, route6: routes, sysctl };
   const behind = routes.flatMap(({ dst, dev, type }) =>
     dev === undefined || type !== undefined ? [] : [{ iface: dev, address: inside(random, family, dst) }],
@@ -111,6 +110,24 @@ function randomRoutes(random: SeededRandom, family: Family, subnets: readonly Su
     else routes.push({ dst, dev: subnet.iface, gateway: subnet.at(100) });
   }
   return routes;
+}
+
+/** Now and then a switch that changes what becomes of packets. */
+function randomSettings(random: SeededRandom, interfaces: readonly string[]): Record<string, string> {
+  // Nothing is to expire while a busy machine takes its time.
+  const settings: Record<string, string> = { 'net.netfilter.nf_conntrack_tcp_timeout_close': '60' };
+  const sometimes = (name: string, value: string): void => {
+    if (random.chance(0.08)) settings[name] = value;
+  };
+  sometimes('net.netfilter.nf_conntrack_tcp_be_liberal', '1');
+  sometimes('net.netfilter.nf_conntrack_tcp_loose', '0');
+  sometimes('net.netfilter.nf_conntrack_checksum', '0');
+  for (const name of [...interfaces, 'all']) {
+    sometimes(`net.ipv4.conf.${name}.rp_filter`, random.pick(['1', '2']));
+    sometimes(`net.ipv4.conf.${name}.accept_local`, '1');
+    sometimes(`net.ipv4.conf.${name}.route_localnet`, '1');
+  }
+  return settings;
 }
 
 /** An address behind a route. */
