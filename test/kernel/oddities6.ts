@@ -158,11 +158,13 @@ export function upperLayer(packet: Uint8Array): { readonly protocol: number; rea
   }
   let protocol = packet[6] ?? 0;
   let offset = 40;
-  while ([0, 43, 51, 60].includes(protocol) && offset + 2 <= packet.length) {
-    const length = packet[offset + 1] ?? 0;
+  while ([0, 43, 44, 51, 60].includes(protocol) && offset + 2 <= packet.length) {
+    const length = protocol === 44 ? 0 : (packet[offset + 1] ?? 0);
     const next = packet[offset] ?? 0;
+    if (protocol === 44 && (((packet[offset + 2] ?? 0) << 8) | ((packet[offset + 3] ?? 0) & 0xf8)) !== 0)
+      return undefined;
     offset += protocol === 51 ? (length + 2) * 4 : (length + 1) * 8;
     protocol = next;
   }
-  return protocol === 44 ? undefined : { protocol, offset };
+  return { protocol, offset };
 }

@@ -147,7 +147,9 @@ interface Drawn {
 function drawnPorts(received: AttributedFrame | undefined): Drawn | undefined {
   if (received === undefined) return undefined;
   const packet = ipPacket(received.frame);
-  const { protocol = 0, offset: l4 = 0 } = upperLayer(packet) ?? {};
+  const found = upperLayer(packet);
+  if (found === undefined) return undefined;
+  const { protocol, offset: l4 } = found;
   const word = (at: number): number => (packet[l4 + at] ?? 0) * 256 + (packet[l4 + at + 1] ?? 0);
   if (protocol === 1 || protocol === 58) return { src: word(4), dst: word(4) };
   return { src: word(0), dst: word(2) };
