@@ -257,7 +257,7 @@ export class PacketPath {
     packet.nextHop = gateway ?? packet.destination;
     if (!this.hook(packet, 'FORWARD', false)) return;
     if (options.changed) forwardOptions(packet.view, packet.l3, options, this.addresses.towards(packet.destination));
-    packet.inInterface = NO_INTERFACE;
+    // The interface it came in by stays known in POSTROUTING (ip_output), where chains of one's own may ask about it.
     if (!this.hook(packet, 'POSTROUTING', false)) return;
     this.sendOut(packet, egress, mtu, true);
   }

@@ -56,7 +56,6 @@ export class PacketPath6 extends PacketPath {
     packet.outInterface = egress;
     packet.nextHop = gateway ?? packet.destination;
     if (!this.hook(packet, 'FORWARD', false)) return;
-    packet.inInterface = NO_INTERFACE;
     if (this.hook(packet, 'POSTROUTING', false)) this.sendOut(packet, egress);
   }
 

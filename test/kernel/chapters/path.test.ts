@@ -300,6 +300,20 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    name: 'in POSTROUTING a forwarded packet still has the interface it came in by, which a user-defined chain may ask about',
+    rules: [
+      '-t mangle -N OUT',
+      '-t mangle -A POSTROUTING -j OUT',
+      '-t mangle -A OUT -i lan',
+      '-t mangle -A OUT ! -i lan',
+    ],
+    script: `
+      in  lan  udp 192.168.1.9:4000 > 198.51.100.1:53
+      out wan  same
+    `,
+    counters: ['mangle [1:28] -A OUT -i lan', 'mangle [0:0] -A OUT ! -i lan'],
+  },
+  {
     name: 'with Docker: a published port from outside, the container outwards, and hairpin through the public address',
     host: DOCKER_HOST,
     rules: [
