@@ -15,6 +15,7 @@ import {
   FLAG_CUT,
   FLAG_OTHER_HOST,
   FLAG_OUTGOING,
+  FLAG_TO_GROUP,
   KIND_CUT,
   KIND_IPV4,
   KIND_IPV4_BROKEN,
@@ -338,6 +339,7 @@ export class Engine {
     packet.badChecksum = (flags & FLAG_BAD_CHECKSUM) !== 0;
     packet.cut = (flags & FLAG_CUT) !== 0;
     packet.sourceMac = columns.sender[i] as number;
+    packet.toGroup = flags & FLAG_TO_GROUP;
   }
 
   private slow(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number, tracked: boolean): void {

@@ -13,6 +13,7 @@ import {
   FLAG_BAD_CHECKSUM,
   FLAG_OTHER_HOST,
   FLAG_OUTGOING,
+  FLAG_TO_GROUP,
   KIND_IPV4_PORTS,
   type PacketColumns,
 } from '../packet/columns.js';
@@ -53,7 +54,7 @@ export const PATH_LOCAL = 0xffff;
 /** Outcome of `follow`: the packet has to take the slow path, untouched. */
 export const NOT_FAST = 0;
 /** Flags of packets that the fast path must not see. */
-const NOT_PLAIN = FLAG_OUTGOING | FLAG_OTHER_HOST | FLAG_BAD_CHECKSUM;
+const NOT_PLAIN = FLAG_OUTGOING | FLAG_OTHER_HOST | FLAG_BAD_CHECKSUM | FLAG_TO_GROUP;
 
 export class FastPath {
   /** Reference of each packet of the batch, -1 without one. */

@@ -4,7 +4,7 @@
  */
 import type { Slab } from '../capture/slab.js';
 import type { Host } from '../host/types.js';
-import { FLAG_BAD_CHECKSUM, FLAG_CUT, type PacketColumns } from '../packet/columns.js';
+import { FLAG_BAD_CHECKSUM, FLAG_CUT, FLAG_TO_GROUP, type PacketColumns } from '../packet/columns.js';
 import type { Ruleset, TableName } from '../rules/types.js';
 import type { Bridges } from './bridges.js';
 import { compileRuleset, RuleCounterTable } from './compile.js';
@@ -128,6 +128,7 @@ export class Ipv6Stack {
     packet.badChecksum = (flags & FLAG_BAD_CHECKSUM) !== 0;
     packet.cut = (flags & FLAG_CUT) !== 0;
     packet.sourceMac = columns.sender[i] as number;
+    packet.toGroup = flags & FLAG_TO_GROUP;
   }
 
   /** The interface towards the sender, or the host itself if the address is its own (DESIGN: "Where a packet came in"). */

@@ -163,6 +163,8 @@ export class Packet implements PacketContext {
   badChecksum = false;
   /** Offset of the sender's MAC, -1 if the link layer has none. */
   sourceMac = -1;
+  /** FLAG_BROADCAST or FLAG_MULTICAST if its frame was for more than the host (skb->pkt_type), else 0. */
+  toGroup = 0;
   /** The capture's snaplen cut the packet: checksums and what lies behind `end` are not known. */
   cut = false;
   /** Entry in the flow table, -1 without one. */
@@ -229,6 +231,7 @@ export class Packet implements PacketContext {
     this.info = CT_OFF;
     this.zone = 0;
     this.hasTemplate = false;
+    this.toGroup = 0;
     this.dropped = false;
     this.entryView.forget();
     this.loadAddresses();

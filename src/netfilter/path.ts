@@ -112,6 +112,8 @@ export class PacketPath {
     if (moved && filtered && packet.family === 4 && this.leadsTo(bridge, packet)) {
       this.bridge(packet, bridge, bridges.destinationOf(port, packet.destination[0] ?? 0), true);
     } else if (to === TO_HOST || moved) {
+      // The frame is readdressed to the bridge.
+      if (moved && filtered) packet.toGroup = 0;
       this.routeIn(packet, bridge);
     } else {
       this.bridge(packet, bridge, to, filtered);
@@ -216,6 +218,7 @@ export class PacketPath {
     }
     const options = this.options(packet, routing.kind === 'local');
     if (typeof options === 'string') this.why = options;
+    else if (routing.kind === 'forward' && packet.toGroup !== 0) this.why = 'link-broadcast';
     else if (routing.kind === 'forward') this.forward(packet, routing.iface, routing.gateway, options);
     else if (this.gatherLocally(packet) && this.hook(packet, 'INPUT', false)) this.verdict = VERDICT_LOCAL;
   }

@@ -36,6 +36,7 @@ export class PacketPath6 extends PacketPath {
     const { routing } = this;
     this.router6.route(packet, ingress, routing);
     if (routing.kind === 'drop') this.why = routing.reason;
+    else if (routing.kind === 'forward' && packet.toGroup !== 0) this.why = 'link-broadcast';
     else if (routing.kind === 'forward') this.forward6(packet, routing.iface, routing.gateway);
     else if (this.hook(packet, 'INPUT', false)) this.verdict = VERDICT_LOCAL;
   }

@@ -28,6 +28,10 @@ export const FLAG_CUT = 4;
 
 /** The frame was not addressed to the host: the kernel never looks at it (PACKET_OTHERHOST). */
 export const FLAG_OTHER_HOST = 8;
+/** The frame was addressed to everybody, or to a group (PACKET_BROADCAST, PACKET_MULTICAST): never forwarded. */
+export const FLAG_BROADCAST = 16;
+export const FLAG_MULTICAST = 32;
+export const FLAG_TO_GROUP = FLAG_BROADCAST | FLAG_MULTICAST;
 
 /** Values of the `reason` column for KIND_OTHER. */
 export const OTHER_PROTOCOL = 1;

@@ -4,7 +4,7 @@
  * Ethernet with any stack of VLAN tags (802.1Q 8100, 802.1ad 88a8, the older Q-in-Q 9100/9200/9300), Linux cooked
  * v1 and v2, raw IP, BSD null and loop. Everything else is passed by.
  */
-import { FLAG_OTHER_HOST, FLAG_OUTGOING } from './columns.js';
+import { FLAG_BROADCAST, FLAG_MULTICAST, FLAG_OTHER_HOST, FLAG_OUTGOING } from './columns.js';
 
 export const LINKTYPE_NULL = 0;
 export const LINKTYPE_ETHERNET = 1;
@@ -42,10 +42,14 @@ const SLL2_PACKET_TYPE = 10;
 const SLL2_SENDER_LENGTH = 11;
 const SLL2_SENDER = 12;
 
-/** sll_pkttype of packets that the host itself sent, and of those it overheard (linux/if_packet.h). */
+/** sll_pkttype, who a packet is for (linux/if_packet.h); the last of those that the host itself sent. */
+const PACKET_BROADCAST = 1;
+const PACKET_MULTICAST = 2;
 const PACKET_OTHERHOST = 3;
 const PACKET_OUTGOING = 4;
 const MAC_LENGTH = 6;
+/** Bit of a MAC's first byte (IEEE 802: I/G) of broadcast and multicast. */
+export const MAC_GROUP = 1;
 
 const NULL_HEADER = 4;
 const AF_INET = 2;
@@ -58,7 +62,7 @@ export interface LinkInfo {
   version: number;
   /** Offset of the IP header. */
   l3: number;
-  /** FLAG_OUTGOING, FLAG_OTHER_HOST or 0. */
+  /** FLAG_OUTGOING, FLAG_OTHER_HOST, FLAG_BROADCAST, FLAG_MULTICAST or 0. */
   flags: number;
   /** ifindex of SLL2, else -1. */
   ifindex: number;
@@ -94,6 +98,7 @@ export function parseLink(linkType: number, view: DataView, frame: number, end: 
   switch (linkType) {
     case LINKTYPE_ETHERNET:
       if (frame + ETHERNET_HEADER > end) return;
+      if ((view.getUint8(frame) & MAC_GROUP) !== 0) link.flags = groupFlag(view, frame);
       link.sender = frame + ETHERNET_SENDER;
       skipTags(view, frame + ETHERNET_TYPE, end, link);
       return;
@@ -126,8 +131,23 @@ export function parseLink(linkType: number, view: DataView, frame: number, end: 
 }
 
 function packetTypeFlags(type: number): number {
-  if (type === PACKET_OUTGOING) return FLAG_OUTGOING;
-  return type === PACKET_OTHERHOST ? FLAG_OTHER_HOST : 0;
+  switch (type) {
+    case PACKET_BROADCAST:
+      return FLAG_BROADCAST;
+    case PACKET_MULTICAST:
+      return FLAG_MULTICAST;
+    case PACKET_OTHERHOST:
+      return FLAG_OTHER_HOST;
+    case PACKET_OUTGOING:
+      return FLAG_OUTGOING;
+    default:
+      return 0;
+  }
+}
+
+/** Of the group MAC at `at` (kernel: eth_skb_pkt_type). */
+function groupFlag(view: DataView, at: number): number {
+  return view.getUint32(at) === 0xffffffff && view.getUint16(at + 4) === 0xffff ? FLAG_BROADCAST : FLAG_MULTICAST;
 }
 
 /** `at`: offset of an EtherType that VLAN tags may follow. */

@@ -46,6 +46,7 @@ import {
   isKnownLinkType,
   LINKTYPE_ETHERNET,
   type LinkInfo,
+  MAC_GROUP,
   parseLink,
 } from './link.js';
 import { parseIpv6, verifyIpv6 } from './parse6.js';
@@ -113,13 +114,14 @@ function parseRecords(
 }
 
 /**
- * Nearly every packet: TCP or UDP in IPv4 without options, whole, in an untagged Ethernet frame. False, with nothing
- * relied upon, for all others.
+ * Nearly every packet: TCP or UDP in IPv4 without options, whole, in an untagged Ethernet frame to one host. False,
+ * with nothing relied upon, for all others.
  */
 function parsePlain(view: DataView, columns: PacketColumns, i: number, at: number, end: number): boolean {
   const ip = at + ETHERNET_HEADER;
   const l4 = ip + IPV4_MIN_HEADER;
   if (l4 + UDP_HEADER > end || view.getUint32(at + ETHERNET_TYPE) >>> 8 !== IPV4_WITHOUT_OPTIONS) return false;
+  if ((view.getUint8(at) & MAC_GROUP) !== 0) return false;
   const w0 = view.getInt32(ip, true);
   const w1 = view.getInt32(ip + 4, true);
   const w2 = view.getInt32(ip + 8, true);

@@ -66,6 +66,23 @@ export const ANSWER_CASES: readonly KernelCase[] = [
     steps: Array.from({ length: 9 }, (_, k) => published({ src: `${STRANGER}:${4000 + k}`, tos: 0xff, id: k })),
   },
   {
+    name: 'in frames to everybody: no ICMP error, whatever refuses the packet, but a reset',
+    host: HOST,
+    rules: rules(
+      ['INPUT -p udp -j REJECT', 'INPUT -p tcp -j REJECT --reject-with tcp-reset', 'FORWARD -j REJECT'],
+      [DNAT, MASQUERADE],
+    ),
+    steps: [
+      outUdp({ dst: '203.0.113.5:53' }),
+      // Of another host: how often one is told is limited.
+      outUdp({ src: '192.168.1.11:4001', dst: '10.1.0.1:53' }),
+      outUdp({ src: '192.168.1.10:4001', ttl: 1 }),
+      outUdp(),
+      out({ dst: '203.0.113.5:81' }),
+      published(),
+    ].flatMap((step) => [step, { ...step, toAll: true }]),
+  },
+  {
     name: 'resets: SYN, SYN with data, ACK, FIN, FIN+ACK, data, RST and a wrong checksum',
     host: HOST,
     rules: rules(['FORWARD -p tcp -j REJECT --reject-with tcp-reset'], [MASQUERADE]),

@@ -16,6 +16,8 @@ export interface Arrival {
   readonly packet: Uint8Array;
   /** Milliseconds that pass before it, for the kernel too. */
   readonly wait?: number;
+  /** Its frame is for everybody (broadcast MAC). */
+  readonly toAll?: boolean;
 }
 
 /** What the kernel sent so far, so that a server can answer what it really got. */
@@ -61,9 +63,10 @@ export async function askKernel(test: KernelCase, backend: Backend = 'legacy'): 
     const outputs: KernelOutput[] = [];
     const delivered: KernelDelivery[] = [];
     for (const step of test.steps) {
-      const { iface, packet, wait = 0 } = typeof step === 'function' ? step(outputs) : step;
+      const { iface, packet, wait = 0, toAll = false } = typeof step === 'function' ? step(outputs) : step;
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
       const sent = { iface, frame: ether(packet), time: Date.now() };
+      if (toAll) sent.frame.fill(0xff, 0, 6);
       packets.push(sent);
       const result = await gateway.send([sent]);
       outputs.push(...result.outputs);

@@ -1,8 +1,8 @@
 /** Where the IP packet begins, by link type. */
 import { describe, expect, it } from 'vitest';
-import { FLAG_OTHER_HOST, FLAG_OUTGOING } from '../../src/packet/columns.js';
+import { FLAG_BROADCAST, FLAG_MULTICAST, FLAG_OTHER_HOST, FLAG_OUTGOING } from '../../src/packet/columns.js';
 import { isKnownLinkType, type LinkInfo, parseLink } from '../../src/packet/link.js';
-import { nullFrame, sll, sll2, tcp, vlan } from '../support/packets.js';
+import { frame as ethernet, nullFrame, sll, sll2, tcp, vlan } from '../support/packets.js';
 
 const packet = tcp({ src: '192.0.2.1:1', dst: '192.0.2.2:2', flags: 'S' });
 const ipv6 = new Uint8Array(40).fill(0x60, 0, 1);
@@ -92,14 +92,22 @@ describe('no IP inside', () => {
 });
 
 describe('what else a link layer says', () => {
+  const to = (mac: string): Uint8Array => ethernet('02:00:00:00:00:99', mac, packet);
+
   it.each([
     ['Ethernet: the sender', 1, vlan([], packet), { sender: 6, ifindex: -1, flags: 0 }],
     ['cooked v1: to us', 113, sll(0, packet), { sender: 6, ifindex: -1, flags: 0 }],
-    ['cooked v1: broadcast', 113, sll(1, packet), { flags: 0 }],
-    ['cooked v1: multicast', 113, sll(2, packet), { flags: 0 }],
+    ['Ethernet: broadcast', 1, to('ff:ff:ff:ff:ff:ff'), { sender: 6, flags: FLAG_BROADCAST }],
+    ['Ethernet: multicast', 1, to('01:00:5e:00:00:fb'), { sender: 6, flags: FLAG_MULTICAST }],
+    ['Ethernet: multicast of IPv6', 1, to('33:33:00:00:00:fb'), { flags: FLAG_MULTICAST }],
+    ['Ethernet: nearly everybody', 1, to('ff:ff:ff:ff:ff:fe'), { flags: FLAG_MULTICAST }],
+    ['cooked v1: broadcast', 113, sll(1, packet), { flags: FLAG_BROADCAST }],
+    ['cooked v1: multicast', 113, sll(2, packet), { flags: FLAG_MULTICAST }],
     ['cooked v1: to somebody else', 113, sll(3, packet), { flags: FLAG_OTHER_HOST }],
     ['cooked v1: sent by us', 113, sll(4, packet), { flags: FLAG_OUTGOING }],
     ['cooked v2: sender and interface', 276, sll2(0, 7, packet), { sender: 12, ifindex: 7, flags: 0 }],
+    ['cooked v2: broadcast', 276, sll2(1, 7, packet), { flags: FLAG_BROADCAST }],
+    ['cooked v2: multicast', 276, sll2(2, 7, packet), { flags: FLAG_MULTICAST }],
     ['cooked v2: to somebody else', 276, sll2(3, 7, packet), { flags: FLAG_OTHER_HOST }],
     ['cooked v2: sent by us', 276, sll2(4, 7, packet), { flags: FLAG_OUTGOING }],
     ['raw: nothing', 101, packet, { sender: -1, ifindex: -1, flags: 0 }],

@@ -160,6 +160,8 @@ describe('where a packet came in, by the capture itself', () => {
         { at: T, frame: sll2(0, eth0, syn) },
         { at: T, frame: sll2(4, eth0, syn) },
         { at: T, frame: sll2(3, eth0, syn) },
+        { at: T, frame: sll2(1, eth0, syn) },
+        { at: T, frame: sll2(2, eth0, syn) },
       ],
       276,
     );
@@ -168,6 +170,8 @@ describe('where a packet came in, by the capture itself', () => {
       ['eth0', 'forward', undefined],
       ['eth0', 'outgoing', undefined],
       ['eth0', 'drop', 'other-host'],
+      ['eth0', 'drop', 'link-broadcast'],
+      ['eth0', 'drop', 'link-broadcast'],
     ]);
   });
 
@@ -179,8 +183,25 @@ describe('where a packet came in, by the capture itself', () => {
       into(ETH0, syn),
     ]);
     const { log, records } = await run([{ path, iface: 'eth0' }]);
-    expect(log.map(({ verdict }) => verdict)).toEqual(['outgoing', 'drop', 'forward', 'forward']);
-    expect(records).toHaveLength(2);
+    expect(log.map(({ verdict, why }) => why ?? verdict)).toEqual([
+      'outgoing',
+      'other-host',
+      'link-broadcast',
+      'forward',
+    ]);
+    expect(records).toHaveLength(1);
+  });
+
+  it('Ethernet: a frame to everybody is not forwarded, whether or not the interface’s MAC is known', async () => {
+    const path = capture('group.pcap', [
+      { at: T, frame: frame(PEER, 'ff:ff:ff:ff:ff:ff', syn) },
+      { at: T, frame: frame(PEER, '01:00:5e:00:00:fb', syn) },
+      into(ETH0, syn),
+    ]);
+    const { log } = await run([{ path }], {
+      host: hostFromOptions({ iface: ['eth0=192.0.2.1/24', 'docker0=172.17.0.1/16'], route: DOCKER.route }),
+    });
+    expect(log.map(({ verdict, why }) => why ?? verdict)).toEqual(['link-broadcast', 'link-broadcast', 'forward']);
   });
 });
 

@@ -128,6 +128,7 @@ export class HostAnswers {
 
   /** Kernel: icmp_send. Nothing is said about later fragments, errors, and what was not sent to one host. */
   private error(packet: Packet, error: IcmpError): void {
+    if (packet.toGroup !== 0) return;
     if (packet.family !== 4 || packet.fragmentOffset !== 0 || !this.isUnicast(packet)) return;
     if (packet.protocol === PROTO_ICMP) {
       if (packet.l4 + 1 > packet.end) return;

@@ -59,6 +59,7 @@ export class Fragments {
     packet.mark = datagram.mark;
     packet.cut = datagram.cut;
     packet.sourceMac = datagram.sourceMac;
+    packet.toGroup = datagram.toGroup;
     packet.badChecksum = hasBadChecksum(packet, this.checksums);
     this.layout = datagram.layout;
     return undefined;
@@ -83,6 +84,7 @@ export class Fragments {
     packet.mark = datagram.mark;
     packet.cut = datagram.cut;
     packet.sourceMac = datagram.sourceMac;
+    packet.toGroup = datagram.toGroup;
     packet.badChecksum = hasBadChecksum(packet, this.checksums);
     this.layout = datagram.layout;
     return undefined;

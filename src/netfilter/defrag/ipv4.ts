@@ -57,6 +57,8 @@ export interface Datagram {
   readonly sourceMac: number;
   /** Mark of the first fragment. */
   readonly mark: number;
+  /** Whom the first fragment's frame was for: see Packet. */
+  readonly toGroup: number;
   readonly layout: FragmentLayout;
 }
 
@@ -72,6 +74,7 @@ class Assembly implements Waiting {
   header: Uint8Array | undefined;
   sourceMac: Uint8Array | undefined;
   mark = 0;
+  toGroup = 0;
   /** Fragments its source had sent when the last of this datagram came (kernel: qp->rid). */
   sourceCount = 0;
 }
@@ -167,6 +170,7 @@ function takeHeader(assembly: Assembly, packet: Packet): void {
   assembly.header = bytes.slice(l3, l4);
   assembly.sourceMac = sourceMac < 0 ? undefined : bytes.slice(sourceMac, sourceMac + MAC_LENGTH);
   assembly.mark = packet.mark;
+  assembly.toGroup = packet.toGroup;
 }
 
 function putTogether(assembly: Assembly): Datagram | GatherFault {
@@ -196,6 +200,7 @@ function putTogether(assembly: Assembly): Datagram | GatherFault {
     cut: captured < queue.length,
     sourceMac: sourceMac === undefined ? -1 : ROOM - MAC_LENGTH,
     mark: assembly.mark,
+    toGroup: assembly.toGroup,
     layout: { pieces: [...queue.pieces], maxSize: assembly.maxSize, findsMtu },
   };
 }

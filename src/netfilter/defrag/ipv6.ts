@@ -52,6 +52,7 @@ class Assembly6 implements Waiting {
   header: Uint8Array | undefined;
   sourceMac: Uint8Array | undefined;
   mark = 0;
+  toGroup = 0;
 }
 
 /** The host's sysctls, or the kernel's defaults. */
@@ -164,6 +165,7 @@ function takeHeader(assembly: Assembly6, packet: Packet, fragmentHeader: number,
   assembly.header = header;
   assembly.sourceMac = sourceMac < 0 ? undefined : bytes.slice(sourceMac, sourceMac + MAC_LENGTH);
   assembly.mark = packet.mark;
+  assembly.toGroup = packet.toGroup;
 }
 
 function putTogether(assembly: Assembly6): Datagram | GatherFault {
@@ -190,6 +192,7 @@ function putTogether(assembly: Assembly6): Datagram | GatherFault {
     cut: captured < queue.length,
     sourceMac: sourceMac === undefined ? -1 : ROOM - MAC_LENGTH,
     mark: assembly.mark,
+    toGroup: assembly.toGroup,
     layout: { pieces: [...queue.pieces], maxSize: assembly.maxSize, findsMtu: false, headerLength: header.length },
   };
 }
