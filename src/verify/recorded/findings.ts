@@ -68,6 +68,8 @@ export class Findings {
 
   private readonly list: Draft[] = [];
   private readonly byConnection = new Map<string, Draft>();
+  /** Time of the last record that each interface sent; that of no known interface first. */
+  private readonly lastSentBy: number[] = [];
   private readonly older = new RecentTexts();
   /** TCP connections whose SYN is in the captures, on either side. */
   private readonly begun = new RecentTexts();
@@ -80,6 +82,15 @@ export class Findings {
   private readonly tuple = new Tuple();
 
   constructor(private readonly options: FindingsOptions) {}
+
+  /** A record was sent by an interface. */
+  noteSent(iface: InterfaceIndex, time: number): void {
+    if (time > this.lastSent(iface)) this.lastSentBy[iface + 1] = time;
+  }
+
+  private lastSent(iface: InterfaceIndex): number {
+    return this.lastSentBy[iface + 1] ?? Number.NEGATIVE_INFINITY;
+  }
 
   /** A SYN, coming in or going out. */
   begins(packet: Anatomy): void {
@@ -109,7 +120,8 @@ export class Findings {
 
   missing(open: Received): void {
     if (!this.options.isCaptured(open.egress)) this.setAside.leftElsewhere++;
-    else if (this.ended && open.time > this.end - EDGE_MS) this.setAside.atTheEnd++;
+    else if (this.ended && open.time > this.end - EDGE_MS && open.time >= this.lastSent(open.egress))
+      this.setAside.atTheEnd++;
     else this.add('missing', open, undefined, [], reasonOfMissing(this.agreeing.has(connectionKey(open.packet))));
   }
 
@@ -135,7 +147,7 @@ export class Findings {
     if (!belongs && this.isAnswer(sent, own)) this.countAnswer(packet);
     else if (!belongs && !this.allCaptured()) this.setAside.cameElsewhere++;
     else if (!belongs && own) this.setAside.own++;
-    else if (!belongs && sent.time < this.begin + EDGE_MS) this.setAside.beforeCapture++;
+    else if (!belongs && sent.time < this.begin + EDGE_MS && !this.hasBegun(packet)) this.setAside.beforeCapture++;
     else this.add('unexplained', undefined, sent, [], reasonOfUnexplained(this.agreeing.has(connectionKey(packet))));
   }
 

@@ -200,6 +200,7 @@ class RecordedRun {
       const stated = results.ingress[i] as number;
       const iface = stated >= 0 ? stated : interfaceOfMac(host, slab, columns.sender[i] as number);
       captured.note(iface);
+      findings.noteSent(iface, time);
       const packet = new Anatomy(Uint8Array.from(bytes));
       if (isSyn(packet)) findings.begins(packet);
       matcher.addSent({ source, frame, time, iface, packet, used: false, claimed: false });
