@@ -10,8 +10,6 @@ import { rulesText } from './fuzz/rules.js';
 const requirement = needs({ root: true, commands: [...neededCommands('legacy'), ...neededCommands('nft')] });
 const title = (name: string): string => (requirement.skip ? `${name} (${requirement.reason})` : name);
 const KNOBS = { odd: 0.05, errors: 0.04, fragments: 0.05 };
-/** natreplay does not put IPv6 fragments together yet. */
-const KNOBS6 = { ...KNOBS, fragments: 0 };
 
 describe.skipIf(requirement.skip)(title('random hosts, rules and traffic, against the running kernel'), () => {
   it.each([
@@ -23,7 +21,7 @@ describe.skipIf(requirement.skip)(title('random hosts, rules and traffic, agains
     async (_name, family, backend, first, seeds) => {
       let forwarded = 0;
       for (let seed = first; seed < first + seeds; seed++) {
-        const outcome = await fuzz(seed, 1000, family, backend, family === 4 ? KNOBS : KNOBS6);
+        const outcome = await fuzz(seed, 1000, family, backend, KNOBS);
         expect(
           outcome.differences.slice(0, 5).map(({ text }) => text),
           `npm run fuzz:kernel -- --seeds 1 --first ${seed} ${family === 6 ? '--ipv6 ' : ''}--backend ${backend} --minimise`,

@@ -62,6 +62,12 @@ export async function fewer<T>(
   return rest;
 }
 
+function isFragment({ frame }: KernelPacket): boolean {
+  if ((frame[14] ?? 0) >> 4 === 4) return ((frame[20] ?? 0) & 0x3f) !== 0 || frame[21] !== 0;
+  // Wherever the fragment header stands.
+  return frame[20] === 44 || ([0, 43, 60].includes(frame[20] ?? -1) && frame.subarray(54).includes(44));
+}
+
 /** The rule set with one thing less: a table, a chain's policy, a rule, or a chain that nothing jumps to any more. */
 export function* without(rules: RuleSet): Generator<RuleSet> {
   const { tables } = rules;
@@ -83,7 +89,10 @@ export function* without(rules: RuleSet): Generator<RuleSet> {
   }
 }
 
-/** A gateway per set of tables, its rules loaded anew for every try. */
+/**
+ * A gateway per set of tables, its rules loaded anew for every try; one for each try where there are fragments, which a
+ * kernel keeps until it has them all.
+ */
 class Bench {
   readonly #gateways = new Map<string, Gateway>();
 
@@ -95,7 +104,9 @@ class Bench {
 
   /** What came of it if kernel and natreplay differ. */
   async try(test: FuzzCase, packets: readonly KernelPacket[]): Promise<Outcome | undefined> {
-    const outcome = await resend(test, await this.#gateway(test), packets);
+    const gateway = packets.some(isFragment) ? await Gateway.open(gatewayOptions(test)) : await this.#gateway(test);
+    const outcome = await resend(test, gateway, packets);
+    if (packets.some(isFragment)) await gateway.close();
     return outcome.differences.length === 0 ? undefined : outcome;
   }
 
