@@ -79,7 +79,7 @@ async function report(seed: number, outcome: Outcome): Promise<void> {
   const again = `npm run fuzz:kernel -- --seeds 1 --first ${seed} --packets ${count}${values.ipv6 ? ' --ipv6' : ''} --backend ${backend}`;
   console.log(`seed ${seed}: ${outcome.agreed} outputs agree, ${outcome.differences.length} differences; ${again}`);
   for (const { text } of outcome.differences.slice(0, 5)) console.log(`  ${text}`);
-  if (!values.minimise) return;
+  if (!values.minimise || outcome.run.packets.length === 0) return;
   const small = await minimise(caseOf(seed, family, backend), outcome, (text) => console.log(`  minimising: ${text}`));
   if (small === undefined) {
     console.log('  sent again, the same packets agree: the kernel drew other ports');
