@@ -13,7 +13,7 @@ import { listChains } from '../rules/list.js';
 import { printRules } from '../rules/print.js';
 import { isTableName, TABLE_NAMES } from '../rules/tables.js';
 import type { TableName } from '../rules/types.js';
-import { learnPorts, type RecordedOptions } from '../verify/recorded/run.js';
+import type { RecordedOptions } from '../verify/recorded/run.js';
 import { captureInput, loadHost, loadRules } from './inputs.js';
 import { checkPaths, type NamedPath } from './paths.js';
 import { type Separated, separateCaptures } from './separate.js';
@@ -132,7 +132,9 @@ async function run(named: readonly string[], options: CliOptions, signal: AbortS
     },
     onProgress: (bytes, packets) => progress?.update(bytes, packets),
   };
-  const learnt = options.learnPorts === true ? await learnPorts(learningFrom(settings, options)) : undefined;
+  // Only this option needs it.
+  const { learnPorts } = options.learnPorts === true ? await import('../verify/recorded/run.js') : {};
+  const learnt = await learnPorts?.(learningFrom(settings, options));
   const run = { ...settings, portChooser: learnt?.chooser };
   const done = await replay(run).finally(() => progress?.stop());
   const texts = [...(done.result.texts ?? []), ...(await writeListings(done, options))];

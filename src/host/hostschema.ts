@@ -2,7 +2,7 @@
  * The shape of a host file: what `ip -j` prints, of which only what is needed is looked at. iproute2 adds fields and leaves
  * out what is zero, so unknown keys are let pass and nearly everything is optional.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseAddress, parsePrefix } from './address.js';
 
 const addressText = z

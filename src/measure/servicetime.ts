@@ -22,13 +22,15 @@ function histogram(): Histogram {
   });
 }
 
-function record(into: Histogram, nanoseconds: number): void {
+/** Returns what was recorded. */
+function record(into: Histogram, nanoseconds: number): number {
   // A clock that did not move, or a machine that slept, still was a packet.
   const value = Math.min(Math.max(Math.round(nanoseconds), LOWEST_NS), HIGHEST_NS);
   into.recordValue(value);
+  return value;
 }
 
-function summarise(from: Histogram, samples: number, method: string): ServiceTime | undefined {
+function summarise(from: Histogram, samples: number, mean: number, method: string): ServiceTime | undefined {
   if (from.totalCount === 0) return undefined;
   const max = from.maxValue;
   // A percentile is the upper end of its bucket, which may lie above the greatest value in it.
@@ -39,7 +41,7 @@ function summarise(from: Histogram, samples: number, method: string): ServiceTim
     p99: percentile(99),
     p999: percentile(99.9),
     max,
-    mean: from.mean,
+    mean,
     method,
   };
 }
@@ -59,6 +61,7 @@ export class PacketSampler {
   readonly #times = histogram();
   readonly #measured: string;
   #samples = 0;
+  #sum = 0;
 
   /** `every`: one packet in this many is timed, for the report. */
   constructor(
@@ -71,13 +74,14 @@ export class PacketSampler {
   }
 
   record(nanoseconds: number): void {
-    record(this.#times, nanoseconds);
+    this.#sum += record(this.#times, nanoseconds);
     this.#samples++;
   }
 
   add(other: PacketSampler): void {
     this.#times.add(other.#times);
     this.#samples += other.#samples;
+    this.#sum += other.#sum;
   }
 
   summary(): ServiceTime | undefined {
@@ -85,7 +89,7 @@ export class PacketSampler {
     const method =
       `Time to ${this.#measured}. ${which} was timed alone, ${plural(this.#samples, 'packet')} in all, ` +
       'including some tens of nanoseconds for reading the clock.';
-    return summarise(this.#times, this.#samples, method);
+    return summarise(this.#times, this.#samples, this.#sum / this.#samples, method);
   }
 }
 

@@ -2,7 +2,7 @@
  * The report as JSON (`--json`): version 1, described by docs/report.schema.json, which is made from the schema here.
  * New keys may be added within a version; a key that goes or changes its meaning makes a new one.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { asciiJson } from './jsontext.js';
 import type { ConnectionCounts, InputSummary, ReplayResult, RuleCounters, ServiceTime } from './types.js';
 

@@ -1,5 +1,5 @@
 /** The comparison as JSON, version 1: described by docs/recorded.schema.json, which is made from the schema here. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { asciiJson } from '../../report/jsontext.js';
 import { allAgree } from './report.js';
 import type { Finding, RecordedReport, RecordPlace } from './types.js';
