@@ -3,6 +3,7 @@
  * connection matches do, each when a rule with it is loaded, whether or not it can ever match (nf_ct_netns_get in their
  * checkentry functions; observed on Linux 6.18 with both backends).
  */
+import type { CtOptions } from '../rules/extensions/ct.js';
 import type { Rule, Ruleset, TableName } from '../rules/types.js';
 
 /** Matches and targets whose kernel modules ask for tracking (nf_ct_netns_get). */
@@ -47,5 +48,9 @@ export function limitedTo(ruleset: Ruleset, tables: readonly TableName[] | undef
 function asksAboutConnections(rule: Rule): boolean {
   if (rule.unsupported) return false;
   if (rule.matches.some(({ extension }) => TRACKING_MATCHES.has(extension.name))) return true;
-  return rule.target?.kind === 'extension' && TRACKING_TARGETS.has(rule.target.extension.name);
+  if (rule.target?.kind !== 'extension') return false;
+  const { extension, options } = rule.target;
+  // `CT --notrack` needs nothing of what it keeps packets from (xt_ct_tg_check).
+  if (extension.name === 'CT' && (options as CtOptions).notrack) return false;
+  return TRACKING_TARGETS.has(extension.name);
 }

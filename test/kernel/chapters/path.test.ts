@@ -201,6 +201,16 @@ const CASES: readonly Case[] = [
     connections: [],
   },
   {
+    name: 'rules that only keep packets from being tracked track nothing',
+    rules: ['-t raw -A PREROUTING -d 203.0.113.9/32 -j CT --notrack', '-t raw -A PREROUTING -f', '-A FORWARD'],
+    script: `
+      in  lan  udp 192.168.1.9:4000 > 198.51.100.1:53 fragment 3
+      out wan  same
+    `,
+    counters: ['raw [1:28] -A PREROUTING -f', 'filter [1:28] -A FORWARD'],
+    connections: [],
+  },
+  {
     name: 'a nat table in which no rule translates tracks nothing',
     rules: ['-t nat -A PREROUTING -j ACCEPT'],
     script: `
