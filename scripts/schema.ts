@@ -4,9 +4,14 @@
  */
 import { writeFileSync } from 'node:fs';
 import { jsonReportSchema } from '../src/report/json.js';
+import { verifyJsonSchema } from '../src/verify/json.js';
 import { recordedJsonSchema } from '../src/verify/recorded/json.js';
 
-const SCHEMAS = { 'report.schema.json': jsonReportSchema(), 'recorded.schema.json': recordedJsonSchema() };
+const SCHEMAS = {
+  'report.schema.json': jsonReportSchema(),
+  'verify.schema.json': verifyJsonSchema(),
+  'recorded.schema.json': recordedJsonSchema(),
+};
 
 for (const [name, schema] of Object.entries(SCHEMAS))
   writeFileSync(new URL(`../docs/${name}`, import.meta.url), `${JSON.stringify(schema, null, 2)}\n`);

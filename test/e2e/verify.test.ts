@@ -8,6 +8,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { parseRules } from '../../src/rules/index.js';
 import { neededCommands } from '../../src/verify/gateway.js';
 import { statedHostFile } from '../../src/verify/host.js';
+import { verifyJsonText, verifySchema } from '../../src/verify/json.js';
 import { verifyReport } from '../../src/verify/report.js';
 import { verify } from '../../src/verify/verify.js';
 import { pcap } from '../capture/build.js';
@@ -109,6 +110,13 @@ describe.skipIf(requirement.skip)(title('natreplay verify'), () => {
     expect(result).toMatchObject({ agreed: 1, differing: 1 });
     expect(report).toContain(`\n${differing}`);
     expect(report).toContain('connections that differ:');
+    const facts = { kernel: 'Linux 6.18', backend: 'legacy' } as const;
+    const json: unknown = JSON.parse(verifyJsonText(result, facts));
+    expect(verifySchema.parse(json)).toEqual(json);
+    expect(json).toMatchObject({
+      agree: false,
+      mismatches: [{ kind: 'differs', in: 'eth0', kernel: { iface: 'docker0' } }],
+    });
   });
 
   it('keeps everything for study, and says the same as JSON', async () => {
