@@ -145,8 +145,8 @@ export const tcp: MatchExtension<TcpOptions> = {
     return (packet) => {
       const { l4, view } = packet;
       if (packet.fragmentOffset !== 0) {
-        // A fragment at offset 8 could overwrite the flags of the first one.
-        if (packet.fragmentOffset === 8) packet.hotDrop();
+        // A fragment at offset 8 could overwrite the flags of the first one. (IPv6 counts in bytes, and so is never asked.)
+        if (packet.fragmentOffset === 8 && packet.family === 4) packet.hotDrop();
         return false;
       }
       if (packet.end - l4 < HEADER) {
