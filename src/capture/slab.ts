@@ -79,6 +79,13 @@ export class RecordColumns {
   }
 }
 
+/** What a packer leaves: the records to be written lie in `begin..end` of the slab. */
+export interface PackedRecords {
+  readonly begin: number;
+  readonly end: number;
+  readonly records: number;
+}
+
 export class Slab {
   /**
    * The slab's memory. A reader's `next` may replace it (it reads ahead into memory of its own and swaps the two, and
@@ -92,6 +99,12 @@ export class Slab {
   /** Just past its last byte. */
   end = 0;
   layout: SlabLayout = { kind: 'gathered' };
+  /**
+   * Moves the records of a pcap slab whose `output[i]` is not NOT_WRITTEN side by side, shortened ones made right, faster
+   * than an encoder would; nothing else of the slab means anything then. Undefined if this slab is none it can move. Set by
+   * whoever can.
+   */
+  packer: ((slab: Slab, output: Int32Array, bigEndian: boolean) => PackedRecords | undefined) | undefined;
 
   /** `size` in bytes, at least 64 KiB; `maxRecords` bounds the columns; `from`: where its memory comes from. */
   constructor(

@@ -89,6 +89,7 @@ export class Stages {
     const { interfaces } = this.options;
     for (let k = this.linkTypes.length; k < interfaces.length; k++) this.linkTypes.push(interfaces[k]?.linkType ?? -1);
     const hot = this.hot?.load(bench.slab, bench.output) === true ? this.hot : undefined;
+    bench.slab.packer = hot?.pack;
     const others = this.others(bench);
     const { count } = bench.slab.records;
     bench.extras.length = 0;

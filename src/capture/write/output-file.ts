@@ -72,7 +72,8 @@ export class OutputFile {
       if (from === 'pcapng') return new PcapngCopyEncoder(outputs, this.sink.seekable);
       return new PcapngConvertEncoder(source.interfaces, outputs);
     }
-    if (from === 'pcap' && source.fileHeader !== undefined) return new PcapCopyEncoder(source.fileHeader);
+    if (from === 'pcap' && source.fileHeader !== undefined)
+      return new PcapCopyEncoder(source.fileHeader, this.iface === undefined);
     return new PcapConvertEncoder(this.path, source.interfaces);
   }
 

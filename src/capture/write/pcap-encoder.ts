@@ -35,8 +35,14 @@ export class PcapCopyEncoder implements Encoder {
   private readonly encoding: PcapEncoding;
   private started = false;
 
-  /** `header`: the 24 bytes the input begins with, which the output begins with too. */
-  constructor(private readonly header: Uint8Array) {
+  /**
+   * `header`: the 24 bytes the input begins with, which the output begins with too. `alone`: the slabs go into no other
+   * file, so that their bytes may be moved.
+   */
+  constructor(
+    private readonly header: Uint8Array,
+    private readonly alone = false,
+  ) {
     const parsed = parsePcapHeader(header);
     if (parsed === undefined) throw new Error('not a pcap header');
     this.encoding = parsed;
@@ -45,6 +51,12 @@ export class PcapCopyEncoder implements Encoder {
   encode(slab: Slab, output: Int32Array, extras: readonly ExtraRecord[], segments: Segments): void {
     if (!sameLayout(slab, this.encoding)) throw new Error('the slab has another layout than the file');
     this.start(segments);
+    const packed = this.alone && extras.length === 0 ? slab.packer?.(slab, output, this.encoding.bigEndian) : undefined;
+    if (packed !== undefined) {
+      segments.run(packed.begin, packed.end);
+      this.records += packed.records;
+      return;
+    }
     const { count, start, end, shortened } = slab.records;
     let nextExtra = this.putExtras(extras, 0, -1, segments);
     let extraAt = extras[nextExtra]?.after ?? count;

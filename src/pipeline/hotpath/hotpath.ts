@@ -3,7 +3,7 @@
  * TypeScript stages: the same outcome as the stages alone, which a run with a packet log uses because it wants every
  * packet's columns.
  */
-import type { Slab } from '../../capture/slab.js';
+import type { PackedRecords, Slab } from '../../capture/slab.js';
 import type { Conntrack } from '../../netfilter/conntrack/conntrack.js';
 import { TRACK_ACCEPT } from '../../netfilter/conntrack/tcp.js';
 import { TCP_ESTABLISHED } from '../../netfilter/conntrack/timeouts.js';
@@ -102,6 +102,8 @@ export class HotPath {
     if ([slab.bytes, records.frame, output].some((array) => address(array) < 0)) return false;
     this.learnInputs();
     this.loops.setRecords(
+      address(records.start),
+      address(records.end),
       address(records.frame),
       address(records.capturedLength),
       address(records.wireLength),
@@ -136,6 +138,14 @@ export class HotPath {
     }
     slab.records.shortened += this.totals.takeShortened();
   }
+
+  /** A packer for slabs of the workspace (see Slab). It may be called whatever slab was loaded last. */
+  readonly pack = (slab: Slab, output: Int32Array, bigEndian: boolean): PackedRecords | undefined => {
+    if (!this.load(slab, output)) return undefined;
+    const { count, shortened } = slab.records;
+    const end = this.loops.pack(slab.bytes.byteOffset, count, shortened > 0 ? 1 : 0, bigEndian ? 1 : 0);
+    return { begin: 0, end, records: this.loops.packedRecords() };
+  };
 
   /** A segment that is more than a plain acknowledgement: 1 when the loops may finish it. */
   private followTcp(slab: Slab, i: number, others: OtherPackets): number {

@@ -5,6 +5,8 @@ import type { Workspace } from '../../workspace.js';
 /** What assembly/index.ts exports; numbers are 32-bit integers, addresses are bytes in the workspace. */
 export interface HotExports {
   setRecords(
+    start: number,
+    end: number,
     frame: number,
     captured: number,
     wire: number,
@@ -31,6 +33,8 @@ export interface HotExports {
   stoppedReference(): number;
   parsedIp(i: number): number;
   parsedEnd(i: number): number;
+  pack(slab: number, count: number, anyShortened: number, bigEndian: number): number;
+  packedRecords(): number;
 }
 
 const FILE = new URL('./hotpath.wasm', import.meta.url);

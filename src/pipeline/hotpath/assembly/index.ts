@@ -33,6 +33,8 @@ const SLOT: usize = memory.data(512, 16);
 const PROTOCOL: usize = memory.data(128, 16);
 
 // Columns of the slab's records, and what is known of the capture's interfaces.
+let starts: usize = 0;
+let ends: usize = 0;
 let frames: usize = 0;
 let capturedLengths: usize = 0;
 let wireLengths: usize = 0;
@@ -100,6 +102,8 @@ export function touchedLines(): i32 {
 }
 
 export function setRecords(
+  start: usize,
+  end: usize,
   frame: usize,
   captured: usize,
   wire: usize,
@@ -109,6 +113,8 @@ export function setRecords(
   nanosecond: usize,
   output: usize,
 ): void {
+  starts = start;
+  ends = end;
   frames = frame;
   capturedLengths = captured;
   wireLengths = wire;
@@ -201,11 +207,23 @@ export function begin(slabAt: usize, first: i32, last: i32): void {
   }
   let sum = 0;
   for (let k = 0; k < count; k++) {
-    const slot = load<u32>(SLOT + ((<usize>k) << 2));
+    const slot = likely(load<u32>(HASH + ((<usize>k) << 2)) >>> shift, load<u32>(SLOT + ((<usize>k) << 2)));
     const entry = entries + ((<usize>((slot >>> 6) - (slot === 0 ? 0 : 1)) >>> 1) << 7);
     sum ^= load<i32>(entry) ^ load<i32>(entry, 64);
   }
   touched = sum;
+}
+
+/** What of the index a lookup that begins in slot `home` will most likely find: the first that wanted to be there. */
+function likely(home: u32, first: u32): u32 {
+  let value = first;
+  let slot = home;
+  for (let distance: u32 = 0; value !== 0 && (value & 63) !== distance; ) {
+    distance++;
+    slot = (slot + 1) & slotMask;
+    value = load<u32>(index + ((<usize>slot) << 2));
+  }
+  return value;
 }
 
 function parse(i: i32): void {
@@ -652,4 +670,59 @@ function count(i: i32, path: i32, local: bool, translated: bool, ip: usize, tota
   const sender = counters + INTERFACES + ((<usize>egress) << INTERFACE_SHIFT);
   add(sender, TX_PACKETS, 1);
   add(sender, TX_BYTES, <i64>min(wire, length));
+}
+
+/** Records that the last `pack` put together. */
+let packed: i32 = 0;
+export function packedRecords(): i32 {
+  return packed;
+}
+
+/**
+ * Moves the records of a pcap slab that go out side by side, from its first byte on, in order, and returns where the last
+ * ends. The headers of those that were shortened are made right. `bigEndian`: byte order of the record headers.
+ */
+export function pack(slabAt: usize, count: i32, anyShortened: bool, bigEndian: bool): i32 {
+  let to = slabAt;
+  let from = slabAt;
+  let until = slabAt;
+  packed = 0;
+  for (let i = 0; i < count; i++) {
+    const column = (<usize>i) << 2;
+    if (load<i32>(outputs + column) === -1) continue;
+    packed++;
+    const start = slabAt + <usize>load<i32>(starts + column);
+    if (start !== until) {
+      to = moved(to, from, until);
+      from = start;
+    }
+    until = slabAt + <usize>load<i32>(ends + column);
+    if (anyShortened) until = shorten(start, slabAt, column, until, bigEndian);
+  }
+  to = moved(to, from, until);
+  return <i32>(to - slabAt);
+}
+
+function moved(to: usize, from: usize, until: usize): usize {
+  if (to !== from) memory.copy(to, from, until - from);
+  return to + (until - from);
+}
+
+/** As shortenPcapRecord of capture/write/shorten: the header's lengths are lowered to those of the columns. */
+function shorten(start: usize, slabAt: usize, column: usize, end: usize, bigEndian: bool): usize {
+  const frame = slabAt + <usize>load<i32>(frames + column);
+  const captured = load<u32>(capturedLengths + column);
+  const first = load<u32>(start, 8);
+  // Files of old versions may have the lengths the other way round.
+  const swapped = (bigEndian ? bswap<u32>(first) : first) !== <u32>(end - frame);
+  lower(start + (swapped ? 12 : 8), captured, bigEndian);
+  lower(start + (swapped ? 8 : 12), load<u32>(wireLengths + column), bigEndian);
+  return frame + <usize>captured;
+}
+
+function lower(at: usize, length: u32, bigEndian: bool): void {
+  const stored = load<u32>(at);
+  const stated = bigEndian ? bswap<u32>(stored) : stored;
+  if (length >= stated) return;
+  store<u32>(at, bigEndian ? bswap<u32>(length) : length);
 }
