@@ -4,6 +4,7 @@ import { NatreplayError } from '../errors.js';
 import { statedHost } from '../host/hostoptions.js';
 import type { Family, Host } from '../host/types.js';
 import type { CaptureInput } from '../pipeline/replay.js';
+import { significantLines } from '../rules/lexer.js';
 import { familyOf, parseRules } from '../rules/parse.js';
 import type { Ruleset, Table, TableName } from '../rules/types.js';
 import { mortally } from './signals.js';
@@ -44,7 +45,10 @@ export function loadHost({ host, iface, route }: HostChoice): Host | undefined {
   return statedHost({ file: host, iface, route });
 }
 
-/** Reads the rule files, each in the family it states itself; a family without any has the rules in the host file. */
+/**
+ * Reads the rule files, each in the family it states itself; a family without any has the rules in the host file. There
+ * an empty text says that the host has none: iptables-save prints nothing where no table is loaded.
+ */
 export function loadRules(options: RuleOptions, host: Host | undefined, hostFile: string | undefined): LoadedRules {
   const read =
     (family: Family) =>
@@ -55,8 +59,9 @@ export function loadRules(options: RuleOptions, host: Host | undefined, hostFile
   const texts = [...options.rules.map(read(4)), ...options.rules6.map(read(6))];
   const named = new Set(texts.map(({ family }) => family));
   const inHostFile = (family: Family, what: string, text: string | undefined): void => {
-    if (hostFile !== undefined && text !== undefined && !named.has(family))
-      texts.push({ file: `${hostFile} (${what})`, text, family });
+    if (hostFile === undefined || text === undefined || named.has(family)) return;
+    const file = `${hostFile} (${what})`;
+    if (!significantLines(text, file).next().done) texts.push({ file, text, family });
   };
   inHostFile(4, 'iptables', host?.iptables);
   inHostFile(6, 'ip6tables', host?.ip6tables);

@@ -43,4 +43,22 @@ describe('rules: files first, the host file for a family that has none', () => {
     ['both', [v4], [v6], 'FILE4 FILE6'],
     ['--rules with a file that says it is IPv6', [says6], [], 'HOST4 SAYS6'],
   ])('%s', (_, rules, rules6, expected) => expect(loaded(rules, rules6)).toBe(expected));
+
+  // What iptables-save prints where no table is loaded; a comment is what iptables-nft-save may say beside.
+  test.each(['', '\n', '# Warning: iptables-legacy tables present, use iptables-legacy-save to see them\n'])(
+    'a host file with %j has no rules of that family',
+    (nothing) => {
+      const file = JSON.stringify({ addr: [], iptables: save('HOST4'), ip6tables: nothing });
+      const bare = makeHost(describeHostText(file, 'host.json'));
+      const { ipv4, ipv6, texts } = loadRules({ rules: [], rules6: [], unsupported: 'stop' }, bare, 'host.json');
+      expect(ipv4?.tables.get('filter')?.chains.has('HOST4')).toBe(true);
+      expect(ipv6).toBeUndefined();
+      expect(texts.map(({ family }) => family)).toEqual([4]);
+    },
+  );
+
+  test('a rule file that is named has to have a table all the same', () => {
+    const options = { rules: [file('empty.v4', '')], rules6: [], unsupported: 'stop' } as const;
+    expect(() => loadRules(options, host, 'host.json')).toThrow('no table in it');
+  });
 });
