@@ -11,9 +11,12 @@ import { macText } from '../host/hostjson.js';
 import type { Host, HostInterface } from '../host/types.js';
 import { INGRESS_LOCAL, INGRESS_UNKNOWN, ResultColumns } from '../netfilter/results.js';
 import {
+  FLAG_BROADCAST,
   FLAG_CUT,
+  FLAG_MULTICAST,
   FLAG_OTHER_HOST,
   FLAG_OUTGOING,
+  FLAG_TO_GROUP,
   KIND_CUT,
   KIND_IPV6,
   KIND_IPV6_BROKEN,
@@ -23,7 +26,7 @@ import {
 } from '../packet/columns.js';
 import { ipv4Destination, ipv4Source } from '../packet/ipv4.js';
 import { IPV6_DESTINATION, IPV6_SOURCE } from '../packet/ipv6.js';
-import { LINKTYPE_ETHERNET } from '../packet/link.js';
+import { LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL, LINKTYPE_LINUX_SLL2 } from '../packet/link.js';
 import { parseSlab } from '../packet/parse.js';
 import { IngressStage, LOCAL_NAME } from '../pipeline/ingress.js';
 import type { CaptureInput } from '../pipeline/replay.js';
@@ -70,10 +73,10 @@ export interface SourceOptions {
 
 const SLAB_BYTES = 512 * 1024;
 const ETHERNET_HEADER = 14;
-const GROUP = 1;
 /** A neighbour's address, where the capture does not have it. */
 const NEIGHBOUR = Uint8Array.of(0x02, 0x6e, 0x72, 0x02, 0, 1);
 const BROADCAST = new Uint8Array(6).fill(0xff);
+const MULTICAST = Uint8Array.of(1, 0, 0x5e, 0, 0, 1);
 
 export class PacketSource {
   /** Records seen so far. */
@@ -168,9 +171,14 @@ export class PacketSource {
     if (prepared === undefined) return 'cut-by-snaplen';
     if (prepared.filled) this.filled++;
     if (prepared.checksumFinished) this.checksumsFinished++;
-    const ethernet = linkTypes[records.source[i] ?? 0] === LINKTYPE_ETHERNET;
     const frame = new Uint8Array(ETHERNET_HEADER + prepared.packet.length);
-    frame.set(this.#linkDestination(bytes.subarray(start, start + 6), ethernet, prepared.packet, family, iface));
+    const group = this.#group(
+      linkTypes[records.source[i] ?? 0],
+      flags,
+      bytes.subarray(start, start + 6),
+      prepared.packet,
+    );
+    frame.set(group ?? iface.mac ?? NEIGHBOUR);
     const sender = columns.sender[i] ?? -1;
     frame.set(sender < 0 ? NEIGHBOUR : bytes.subarray(sender, sender + 6), 6);
     this.senders.add(`${iface.name} ${macText(frame.subarray(6, 12))}`);
@@ -204,25 +212,34 @@ export class PacketSource {
     return unreachable.has(iface.name) ? 'bridge-port' : iface;
   }
 
-  /** Group addresses stay, since the kernel treats such frames differently; others become the interface's own. */
-  #linkDestination(
+  /**
+   * Where the frame went if it was for more than one host, for the kernel goes by that; undefined if not. Where the link
+   * type has no addresses, the IP destination says it.
+   */
+  #group(
+    linkType: number | undefined,
+    flags: number,
     captured: Uint8Array,
-    ethernet: boolean,
     packet: Uint8Array,
-    family: 4 | 6,
-    iface: HostInterface,
-  ): Uint8Array {
-    const own = iface.mac ?? NEIGHBOUR;
-    if (ethernet) return ((captured[0] ?? 0) & GROUP) !== 0 ? captured : own;
+  ): Uint8Array | undefined {
+    if (linkType === LINKTYPE_ETHERNET) return (flags & FLAG_TO_GROUP) === 0 ? undefined : captured;
+    if (linkType === LINKTYPE_LINUX_SLL || linkType === LINKTYPE_LINUX_SLL2) return cookedDestination(flags);
+    const family = (packet[0] ?? 0) >> 4 === 6 && packet.length >= 40 ? 6 : 4;
     const view = new DataView(packet.buffer, packet.byteOffset, packet.length);
     const destination = addressAt(view, 0, family, true);
     if (family === 6)
-      return (destination[0] ?? 0) >>> 24 === 0xff ? Uint8Array.of(0x33, 0x33, ...packet.subarray(36, 40)) : own;
+      return (destination[0] ?? 0) >>> 24 === 0xff ? Uint8Array.of(0x33, 0x33, ...packet.subarray(36, 40)) : undefined;
     const type = this.#options.host.addressType(4, destination);
     if (type === 'broadcast') return BROADCAST;
-    if (type !== 'multicast') return own;
+    if (type !== 'multicast') return undefined;
     return Uint8Array.of(1, 0, 0x5e, (packet[17] ?? 0) & 0x7f, packet[18] ?? 0, packet[19] ?? 0);
   }
+}
+
+/** Linux says whom the frame was for, and not the address: any of its kind does. */
+function cookedDestination(flags: number): Uint8Array | undefined {
+  if ((flags & FLAG_BROADCAST) !== 0) return BROADCAST;
+  return (flags & FLAG_MULTICAST) === 0 ? undefined : MULTICAST;
 }
 
 const words = new Uint32Array(4);
