@@ -14,6 +14,8 @@ const BRIDGE = '02:00:00:00:00:01';
 const A = '02:aa:00:00:00:02';
 const B = '02:bb:00:00:00:03';
 const NOBODY = '02:cc:00:00:00:05';
+const EVERYBODY = 'ff:ff:ff:ff:ff:ff';
+const GROUP = '01:00:5e:00:00:05';
 
 const inet = (local: string, prefixlen: number) => ({ family: 'inet', local, prefixlen, scope: 'global' });
 
@@ -132,6 +134,20 @@ describe('a bridge', () => {
       'eth0 udp 192.0.2.1:1007 > 192.0.2.7:1007 ttl 63',
     ]);
     expect(wire.forward()).toEqual([4, 4, 2, 1]);
+  });
+
+  it('does not route what came in a frame to everybody, unless iptables readdressed it to somewhere else', () => {
+    const fates = (wire: Wire): string[] => [
+      wire.send('pa', EVERYBODY, A, outside),
+      wire.send('pa', EVERYBODY, A, away),
+      wire.send('pa', GROUP, A, udp({ src: `${PC}:1008`, dst: '172.17.0.9:1008' })),
+    ];
+    expect(fates(new Wire(false))).toEqual(['link-broadcast', 'link-broadcast', 'link-broadcast']);
+    expect(fates(new Wire(true))).toEqual([
+      'link-broadcast',
+      'eth0 udp 192.0.2.1:1007 > 192.0.2.7:1007 ttl 63',
+      'eth0 udp 192.0.2.1:1008 > 192.0.2.7:1008 ttl 63',
+    ]);
   });
 
   it('sends back to the same port in hairpin mode', () => {
