@@ -30,7 +30,8 @@ import type { ChecksumMode } from '../packet/parse.js';
 import { copyAddress, Tuple } from '../packet/tuple.js';
 import type { Ruleset, TableName } from '../rules/types.js';
 import type { Workspace } from '../workspace.js';
-import { HostAnswers } from './answers/answers.js';
+import type { HostAnswers } from './answers/answers.js';
+import { Ipv4Answers } from './answers/answers4.js';
 import { Bridges } from './bridges.js';
 import { CaptureClock } from './clock.js';
 import { compileRuleset, RuleCounterTable } from './compile.js';
@@ -178,6 +179,7 @@ export class Engine {
           tables: limit,
           portChooser,
           backend,
+          answersSeed: options.hostPackets === true ? options.seed : undefined,
         },
         rules6,
       );
@@ -185,7 +187,7 @@ export class Engine {
     this.knowsIpv6 = rules6 !== undefined || statesIpv6(host);
     // Numbers of their own, so that what is forwarded is the same with them and without.
     if (options.hostPackets === true)
-      this.answers = new HostAnswers(host, this.routes, this.table, new Random(~options.seed));
+      this.answers = new Ipv4Answers(host, this.table, this.routes, new Random(~options.seed));
     this.path = new PacketPath({
       host,
       routes: this.routes,
@@ -307,6 +309,7 @@ export class Engine {
         this.deliver(slab, columns, results, i, ipv6Stack.packet);
       else if (fragments.layout !== undefined && verdict === VERDICT_FORWARD)
         this.replace(slab, columns, results, i, egress, [whole(ipv6Stack.packet)]);
+      this.addAnswers(slab, columns, i, ipv6Stack.answers);
     } else {
       this.passBy(columns, results, i, kind);
     }
@@ -362,7 +365,7 @@ export class Engine {
     if (path.cuts !== undefined) this.replace(slab, columns, results, i, path.egress, path.cuts);
     else if (fragments.layout !== undefined && path.verdict === VERDICT_LOCAL)
       this.deliver(slab, columns, results, i, packet);
-    if (this.answers !== undefined && this.answers.sent.length > 0) this.addAnswers(slab, columns, i, this.answers);
+    this.addAnswers(slab, columns, i, this.answers);
     this.rememberPath(columns, i, ingress);
     path.finish(packet);
   }
@@ -379,7 +382,8 @@ export class Engine {
   }
 
   /** What the host said about record i follows it, in a frame like its own that goes back to where it came from. */
-  private addAnswers(slab: Slab, columns: PacketColumns, i: number, answers: HostAnswers): void {
+  private addAnswers(slab: Slab, columns: PacketColumns, i: number, answers: HostAnswers | undefined): void {
+    if (answers === undefined || answers.sent.length === 0) return;
     const { records } = slab;
     const from = records.frame[i] as number;
     const link = Uint8Array.from(slab.bytes.subarray(from, columns.l3[i] as number));

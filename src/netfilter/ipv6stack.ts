@@ -6,6 +6,7 @@ import type { Slab } from '../capture/slab.js';
 import type { Host } from '../host/types.js';
 import { FLAG_BAD_CHECKSUM, FLAG_CUT, FLAG_TO_GROUP, type PacketColumns } from '../packet/columns.js';
 import type { Ruleset, TableName } from '../rules/types.js';
+import { Ipv6Answers } from './answers/answers6.js';
 import type { Bridges } from './bridges.js';
 import { compileRuleset, RuleCounterTable } from './compile.js';
 import { Conntrack } from './conntrack/conntrack.js';
@@ -40,6 +41,8 @@ export interface Ipv6Parts {
   readonly tables: readonly TableName[] | undefined;
   readonly portChooser: PortChooser | undefined;
   readonly backend: 'legacy' | 'nft' | undefined;
+  /** The host's own answers are to be made; their flow labels come from it. */
+  readonly answersSeed: number | undefined;
 }
 
 /** Whether anything is said of the host's IPv6: without, its IPv6 packets are nobody's business. */
@@ -53,6 +56,7 @@ export class Ipv6Stack {
   readonly conntrack: Conntrack | undefined;
   readonly path: PacketPath6;
   readonly packet: Packet;
+  readonly answers: Ipv6Answers | undefined;
 
   constructor(
     private readonly parts: Ipv6Parts,
@@ -70,7 +74,9 @@ export class Ipv6Stack {
     const { conntrack } = this;
     const nat = conntrack !== undefined && tables.has('nat') ? new NatSetup(conntrack, random, portChooser) : undefined;
     const routes = new RouteCache(host);
-    this.path = new PacketPath6({ host, routes, tables, counters: this.counters, conntrack, nat, fragments });
+    if (parts.answersSeed !== undefined) this.answers = new Ipv6Answers(host, this.table, parts.answersSeed);
+    const { counters, answers } = this;
+    this.path = new PacketPath6({ host, routes, tables, counters, conntrack, nat, fragments, answers });
     this.packet = new Packet(host, this.table);
   }
 

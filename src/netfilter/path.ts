@@ -252,7 +252,7 @@ export class PacketPath {
     const mtu = this.mtuFor(packet, egress);
     if (this.parts.fragments.isTooBig(packet, mtu)) {
       this.why = 'frag-needed';
-      this.parts.answers?.fragmentationNeeded(packet, mtu);
+      this.parts.answers?.tooBig(packet, mtu);
       return;
     }
     decrementTtl(packet.view, packet.l3);

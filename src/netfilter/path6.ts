@@ -35,8 +35,10 @@ export class PacketPath6 extends PacketPath {
   protected override routeIn(packet: Packet, ingress: InterfaceIndex): void {
     const { routing } = this;
     this.router6.route(packet, ingress, routing);
-    if (routing.kind === 'drop') this.why = routing.reason;
-    else if (routing.kind === 'forward' && packet.toGroup !== 0) this.why = 'link-broadcast';
+    if (routing.kind === 'drop') {
+      this.why = routing.reason;
+      this.parts.answers?.notRouted(packet, routing.reason);
+    } else if (routing.kind === 'forward' && packet.toGroup !== 0) this.why = 'link-broadcast';
     else if (routing.kind === 'forward') this.forward6(packet, routing.iface, routing.gateway);
     else if (this.hook(packet, 'INPUT', false)) this.verdict = VERDICT_LOCAL;
   }
@@ -47,10 +49,13 @@ export class PacketPath6 extends PacketPath {
     const hopLimit = view.getUint8(l3 + IPV6_HOP_LIMIT);
     if (hopLimit <= 1) {
       this.why = 'hop-limit-expired';
+      this.parts.answers?.ttlExpired(packet);
       return;
     }
-    if (this.isTooBig(packet, egress)) {
+    const mtu = this.mtuOf(egress);
+    if (this.isTooBig(packet, mtu)) {
       this.why = 'packet-too-big';
+      this.parts.answers?.tooBig(packet, mtu);
       return;
     }
     view.setUint8(l3 + IPV6_HOP_LIMIT, hopLimit - 1);
@@ -61,12 +66,16 @@ export class PacketPath6 extends PacketPath {
   }
 
   /** A packet longer than the link it came over was merged from several by offloading: no MTU is applied to it. */
-  private isTooBig({ totalLength, inInterface }: Packet, egress: InterfaceIndex): boolean {
+  private isTooBig({ totalLength, inInterface }: Packet, mtu: number): boolean {
     const { interfaces } = this.parts.host;
     const { layout } = this.parts.fragments;
     const longest = layout?.maxSize ?? totalLength;
     if (longest > (interfaces[inInterface]?.mtu ?? 0)) return false;
-    return longest > Math.max(MIN_MTU, interfaces[egress]?.mtu ?? Number.POSITIVE_INFINITY);
+    return longest > mtu;
+  }
+
+  private mtuOf(egress: InterfaceIndex): number {
+    return Math.max(MIN_MTU, this.parts.host.interfaces[egress]?.mtu ?? Number.POSITIVE_INFINITY);
   }
 
   protected override sendOut(packet: Packet, egress: InterfaceIndex): void {

@@ -107,24 +107,26 @@ export class InputRouter6 {
     }
   }
 
-  /** The route of a packet that the host itself sends. */
+  /** The route of a packet that the host itself sends. To a link-local address it stays on the link it is bound to. */
   routeFromHost(packet: Packet): Route | undefined {
-    return this.find(packet, NO_INTERFACE);
+    return this.strictly(packet, packet.outInterface, this.find(packet, NO_INTERFACE));
   }
 
   /** A link-local destination is looked for on the packet's own link only (rt6_need_strict). */
   private lookup(packet: Packet, ingress: InterfaceIndex): Route | undefined {
-    const { destination } = packet;
-    const found = this.find(packet, ingress);
-    if (!isLinkLocal(destination) || ingress < 0 || found?.iface === ingress) return found;
-    const addresses = this.host.interfaces[ingress]?.addresses ?? [];
+    return this.strictly(packet, ingress, this.find(packet, ingress));
+  }
+
+  private strictly({ destination }: Packet, link: InterfaceIndex, found: Route | undefined): Route | undefined {
+    if (!isLinkLocal(destination) || link < 0 || found?.iface === link) return found;
+    const addresses = this.host.interfaces[link]?.addresses ?? [];
     const own = addresses.filter(({ family, words }) => family === 6 && isLinkLocal(words));
     if (own.length === 0) return undefined;
     const isOwn = own.some(
       ({ words, prefixLength, tentative }) =>
         tentative !== true && (sameAddress(words, destination) || this.isAnycast(words, prefixLength, destination)),
     );
-    return this.onLink(isOwn ? 'local' : 'unicast', ingress);
+    return this.onLink(isOwn ? 'local' : 'unicast', link);
   }
 
   /** A router's own anycast address of a subnet (RFC 4291 section 2.6.1). */

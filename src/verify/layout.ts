@@ -301,7 +301,8 @@ export function wiresNft(layout: Layout): string {
 
 /**
  * nftables of the gateway: markers are logged and sent back; packets that reached the host are logged after every
- * table of iptables; what the host itself says is dropped before connection tracking can see it, unless it is wanted.
+ * table of iptables; what the host itself says is dropped before connection tracking can see it, unless it is wanted. Of
+ * its groups, routers and neighbours, which no packet makes it speak, it says nothing either way.
  */
 export function gatewayNft(layout: Layout, answers = false): string {
   const log = `log group ${LOG_GROUP} queue-threshold ${LOG_BATCH} snaplen`;
@@ -315,6 +316,7 @@ ${senderChain(layout)}}
 table inet natreplay {
   chain answers {
     type filter hook output priority -400; policy ${answers ? 'accept' : 'drop'};
+    ip6 daddr { ff02::2, ff02::16 } drop
   }
   chain delivered {
     type filter hook input priority 2147483647; policy accept;

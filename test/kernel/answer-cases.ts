@@ -147,8 +147,12 @@ export const ANSWER_CASES: readonly KernelCase[] = [
       { iface: 'lan', packet: icmp({ src: '192.168.1.10', dst: STRANGER, type: 3, payload: outUdp().packet }) },
       { iface: 'lan', packet: icmp({ src: '192.168.1.10', dst: STRANGER, type: 42 }) },
       { iface: 'lan', packet: icmp({ src: '192.168.1.10', dst: STRANGER, type: 17 }) },
-      { iface: 'lan', packet: ip({ src: '192.168.1.10', dst: STRANGER }, 253, Buffer.from('0001', 'hex')) },
-      { iface: 'lan', packet: ip({ src: '192.168.1.10', dst: STRANGER }, 253, Buffer.from('ffff', 'hex')) },
+      ...[253, 33].flatMap((protocol) =>
+        ['0001', 'ffff'].map((bytes) => ({
+          iface: 'lan',
+          packet: ip({ src: '192.168.1.10', dst: STRANGER }, protocol, Buffer.from(bytes, 'hex')),
+        })),
+      ),
       { iface: 'lan', packet: ip({ src: '192.168.1.10', dst: STRANGER }, 50, Buffer.from('0001020304050607', 'hex')) },
       { iface: 'lan', packet: ip({ src: '192.168.1.10', dst: STRANGER }, 47, Buffer.from('0000080045000000', 'hex')) },
       { iface: 'lan', packet: ip({ src: '192.168.1.10', dst: STRANGER }, 47, Buffer.from('8000080045000000', 'hex')) },

@@ -3,11 +3,19 @@
  * byte for byte, the counters of every rule and the connections left behind.
  */
 import type { HostFile } from '../../src/host/hostschema.js';
+import { parseRules } from '../../src/rules/index.js';
 import { describeMismatch, ipPacket } from '../../src/verify/compare.js';
 import { type Backend, Gateway, type KernelDelivery, type KernelOutput } from '../../src/verify/gateway.js';
 import { compareConntrack, compareCounters } from '../../src/verify/listings.js';
 import { ether, say } from './packets.js';
-import { comparePrediction, connectionsText, countersText, type PortRange, Prediction } from './prediction.js';
+import {
+  comparePrediction,
+  connectionsText,
+  counters6Text,
+  countersText,
+  type PortRange,
+  Prediction,
+} from './prediction.js';
 import type { SentPacket } from './traffic.js';
 
 /** A packet (from its IP header on) that arrives at an interface. */
@@ -27,6 +35,7 @@ export interface KernelCase {
   readonly name: string;
   readonly host: HostFile;
   readonly rules: string;
+  readonly rules6?: string;
   readonly steps: readonly Step[];
   /**
    * What becomes of each packet, as people say it: `wan tcp 203.0.113.5:4000 > ...` where it went out, `local ...`
@@ -57,7 +66,8 @@ export interface CaseAnswer {
 }
 
 export async function askKernel(test: KernelCase, backend: Backend = 'legacy'): Promise<CaseAnswer> {
-  const gateway = await Gateway.open({ host: test.host, rules: test.rules, backend, answers: test.answers ?? false });
+  const { host, rules, rules6, answers = false } = test;
+  const gateway = await Gateway.open({ host, rules, rules6, backend, answers });
   try {
     const packets: SentPacket[] = [];
     const outputs: KernelOutput[] = [];
@@ -73,7 +83,10 @@ export async function askKernel(test: KernelCase, backend: Backend = 'legacy'): 
       delivered.push(...result.delivered);
     }
     const run = { packets, outputs, delivered };
-    const prediction = new Prediction(test.host, test.rules, { hostPackets: test.answers ?? false });
+    const prediction = new Prediction(host, rules, {
+      hostPackets: answers,
+      rules6: rules6 === undefined ? undefined : parseRules(rules6, { file: 'rules6', family: 6, unsupported: 'stop' }),
+    });
     const { mismatches } = comparePrediction(run, prediction, test.firstPort);
     const conntrack = await gateway.conntrack();
     const counters = await gateway.counters();
@@ -82,6 +95,7 @@ export async function askKernel(test: KernelCase, backend: Backend = 'legacy'): 
         ? []
         : [
             ...compareCounters(counters, countersText(prediction)),
+            ...(rules6 === undefined ? [] : compareCounters(await gateway.counters6(), counters6Text(prediction))),
             ...compareConntrack(conntrack, connectionsText(prediction)),
           ];
     return {

@@ -135,8 +135,18 @@ const drawsIpId: Allowance = (_input, kernel, _predicted, fields) =>
   kernel[1] === (((kernel[1] ?? 0) & 0x1e) | 0xc0) &&
   fields.every(({ field }) => field === 'ip.id' || field === 'ip.checksum');
 
+/** And makes the flow label of an ICMPv6 error of a secret. */
+const drawsFlowLabel: Allowance = (_input, kernel, predicted, fields) =>
+  kernel[6] === 58 &&
+  (kernel[40] ?? 128) < 128 &&
+  (kernel[0] ?? 0) === (predicted[0] ?? 0) &&
+  (kernel[1] ?? 0) >> 4 === (predicted[1] ?? 0) >> 4 &&
+  fields.every(({ field }) => field === 'ip6.flow');
+
 const drawn: Allowance = (input, kernel, predicted, fields) =>
-  drawsIpId(input, kernel, predicted, fields) || differInFragmentIdOnly(kernel, predicted);
+  drawsIpId(input, kernel, predicted, fields) ||
+  drawsFlowLabel(input, kernel, predicted, fields) ||
+  differInFragmentIdOnly(kernel, predicted);
 
 /** The ports (or ICMP id) with which the kernel let a packet go: what a random choice has to come to. */
 interface Drawn {

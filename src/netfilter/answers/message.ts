@@ -93,9 +93,22 @@ export function icmpError(
 export function tcpReset(refused: Refused, header: Header): Uint8Array {
   const bytes = new Uint8Array(IPV4_MIN_HEADER + TCP_MIN_HEADER);
   const view = new DataView(bytes.buffer);
-  const from = refused.view;
-  const { l3, l4, totalLength } = refused;
   const tcp = IPV4_MIN_HEADER;
+  writeReset(view, tcp, refused);
+  view.setUint16(IPV4_FLAGS_OFFSET, IPV4_DF);
+  writeHeader(view, refused, PROTO_TCP, header);
+  const pseudo = ipv4PseudoSum(
+    view.getInt32(IPV4_SOURCE, true),
+    view.getInt32(IPV4_DESTINATION, true),
+    PROTO_TCP,
+    TCP_MIN_HEADER,
+  );
+  view.setUint16(tcp + TCP_CHECKSUM, ~fold(pseudo + sumBytes(view, tcp, TCP_MIN_HEADER)) & 0xffff, true);
+  return bytes;
+}
+
+/** The reset's segment at `tcp`, without its checksum; nothing else has been written there. */
+export function writeReset(view: DataView, tcp: number, { view: from, l3, l4, totalLength }: Refused): void {
   view.setUint16(tcp + PORT_SOURCE, from.getUint16(l4 + PORT_DESTINATION));
   view.setUint16(tcp + PORT_DESTINATION, from.getUint16(l4 + PORT_SOURCE));
   view.setUint8(tcp + TCP_DATA_OFFSET, (TCP_MIN_HEADER / 4) << 4);
@@ -109,16 +122,6 @@ export function tcpReset(refused: Refused, header: Header): Uint8Array {
     view.setUint32(tcp + TCP_ACKNOWLEDGEMENT, (from.getUint32(l4 + TCP_SEQUENCE) + length) >>> 0);
     view.setUint8(tcp + TCP_FLAGS, TCP_RST | TCP_ACK);
   }
-  view.setUint16(IPV4_FLAGS_OFFSET, IPV4_DF);
-  writeHeader(view, refused, PROTO_TCP, header);
-  const pseudo = ipv4PseudoSum(
-    view.getInt32(IPV4_SOURCE, true),
-    view.getInt32(IPV4_DESTINATION, true),
-    PROTO_TCP,
-    TCP_MIN_HEADER,
-  );
-  view.setUint16(tcp + TCP_CHECKSUM, ~fold(pseudo + sumBytes(view, tcp, TCP_MIN_HEADER)) & 0xffff, true);
-  return bytes;
 }
 
 /** To the sender of the packet. TOS, id and flags are there already. */
