@@ -50,8 +50,16 @@ export function parseIpv4(text: string): number | undefined {
 function parseIpv6(text: string): Uint32Array | undefined {
   // isIPv6 is inet_pton; ipaddr.js alone would also take what inet_pton refuses. A zone is no part of an address.
   if (text.includes('%') || !isIPv6(text)) return undefined;
-  const groups = ipaddr.IPv6.parse(text).parts;
+  const groups = ipaddr.IPv6.parse(withoutDots(text)).parts;
   return Uint32Array.from([0, 2, 4, 6], (i) => (groups[i] ?? 0) * 0x10000 + (groups[i + 1] ?? 0));
+}
+
+/** `::192.0.2.1` as `::c000:201`: ipaddr.js would take it for the IPv4-mapped ::ffff:192.0.2.1. */
+function withoutDots(text: string): string {
+  return text.replace(/[^:]+\.[^:]+$/, (dotted) => {
+    const word = parseIpv4(dotted) ?? 0;
+    return `${(word >>> 16).toString(16)}:${(word & 0xffff).toString(16)}`;
+  });
 }
 
 /** The word as an address of this program: four words of which IPv4 uses the first. */
