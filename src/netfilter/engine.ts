@@ -224,6 +224,12 @@ export class Engine {
     this.fast.add(forwarded, forwardedBytes, delivered, deliveredBytes);
   }
 
+  /** Judges record i without a look at the fast path, which can't take it. */
+  trackHookByHook(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number): void {
+    results.clear(i, i + 1);
+    this.one(slab, columns, results, i);
+  }
+
   /** Goes on with record i of a known connection, whose segment TCP tracking has judged (TRACK_*, not ACCEPT). */
   trackJudged(
     slab: Slab,

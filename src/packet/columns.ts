@@ -2,6 +2,7 @@
  * What parsing a slab finds, a column for each field; entry i belongs to record i of the slab. Addresses and ports are
  * kept as they are loaded little-endian from the packet: they are compared, hashed and summed, never reckoned with.
  */
+import { type Allocator, separately } from '../workspace.js';
 
 /** Not an IP packet, or a link type that is not understood: passed by. */
 export const KIND_OTHER = 0;
@@ -66,9 +67,12 @@ export class PacketColumns {
   /** Offset of the six bytes of the sender's link-layer address, -1 if the link type has none. */
   readonly sender: Int32Array;
 
-  constructor(readonly capacity: number) {
-    const ints = (): Int32Array => new Int32Array(new SharedArrayBuffer(capacity * 4));
-    const bytes = (): Uint8Array => new Uint8Array(new SharedArrayBuffer(capacity));
+  constructor(
+    readonly capacity: number,
+    from: Allocator = separately,
+  ) {
+    const ints = (): Int32Array => from.ints(capacity);
+    const bytes = (): Uint8Array => from.bytes(capacity);
     this.kind = bytes();
     this.flags = bytes();
     this.reason = bytes();

@@ -42,7 +42,7 @@ export class Bench {
   constructor(bytes: number, workspace: Workspace | undefined) {
     this.slab = new Slab(bytes, undefined, workspace);
     const { capacity } = this.slab.records;
-    this.columns = new PacketColumns(capacity);
+    this.columns = new PacketColumns(capacity, workspace);
     this.results = new ResultColumns(capacity);
     this.output = (workspace ?? separately).ints(capacity);
     this.position = new Int32Array(capacity);
@@ -88,7 +88,7 @@ export class Stages {
   run(bench: Bench): void {
     const { interfaces } = this.options;
     for (let k = this.linkTypes.length; k < interfaces.length; k++) this.linkTypes.push(interfaces[k]?.linkType ?? -1);
-    const hot = this.hot?.load(bench.slab, bench.output) === true ? this.hot : undefined;
+    const hot = this.hot?.load(bench.slab, bench.columns, bench.output) === true ? this.hot : undefined;
     bench.slab.packer = hot?.pack;
     const others = this.others(bench);
     const { count } = bench.slab.records;
@@ -117,6 +117,11 @@ export class Stages {
     const { slab, columns, results } = bench;
     return {
       slow: (i) => this.judge(bench, i, i + 1),
+      parsed: (i, ingress) => {
+        results.ingress[i] = ingress;
+        this.engine.trackHookByHook(slab, columns, results, i);
+        this.passOn(bench, i, i + 1);
+      },
       judged: (i, reference, result) => {
         this.parse(bench, i, i + 1);
         this.engine.trackJudged(slab, columns, results, i, reference, result);

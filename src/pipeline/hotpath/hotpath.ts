@@ -8,6 +8,7 @@ import type { Conntrack } from '../../netfilter/conntrack/conntrack.js';
 import { TRACK_ACCEPT } from '../../netfilter/conntrack/tcp.js';
 import { TCP_ESTABLISHED } from '../../netfilter/conntrack/timeouts.js';
 import type { Engine } from '../../netfilter/engine.js';
+import type { PacketColumns } from '../../packet/columns.js';
 import { IPV4_MIN_HEADER, ipv4TotalLength } from '../../packet/ipv4.js';
 import type { ChecksumMode } from '../../packet/parse.js';
 import { ENTRIES_START, type Workspace } from '../../workspace.js';
@@ -19,6 +20,7 @@ import { HotTotals } from './totals.js';
 const BATCH = 128;
 /** Why `run` stopped; as there. */
 const STOP_TCP = 2;
+const STOP_PARSED = 3;
 /** Ingress of a capture interface whose packets the loops must not look at; as there. */
 const NOT_PLAIN = -9;
 const INPUT_WORDS = 4;
@@ -41,6 +43,8 @@ export interface HotPathOptions {
 export interface OtherPackets {
   /** Takes record i through all stages. */
   slow(i: number): void;
+  /** The same for one whose columns are filled and whose stated ingress is known, and which no fast path can take. */
+  parsed(i: number, ingress: number): void;
   /** The same for a segment of a known connection that TCP tracking has judged already (TRACK_*, not ACCEPT). */
   judged(i: number, reference: number, result: number): void;
 }
@@ -94,13 +98,35 @@ export class HotPath {
     loops.setTable(ENTRIES_START, workspace.addressOf(workspace.index(1)));
   }
 
-  /** Prepares for a slab and its output column; false when its bytes do not lie in the workspace. */
-  load(slab: Slab, output: Int32Array): boolean {
+  /** Prepares for a slab, its packets' columns and its output column; false when its bytes do not lie in the workspace. */
+  load(slab: Slab, columns: PacketColumns, output: Int32Array): boolean {
     const { workspace } = this.options;
     const { records } = slab;
     const address = (array: ArrayBufferView): number => workspace.addressOf(array);
-    if ([slab.bytes, records.frame, output].some((array) => address(array) < 0)) return false;
+    if ([slab.bytes, records.frame, columns.sender, output].some((array) => address(array) < 0)) return false;
     this.learnInputs();
+    this.loops.setColumns(
+      address(columns.kind),
+      address(columns.flags),
+      address(columns.protocol),
+      address(columns.l3),
+      address(columns.l4),
+      address(columns.end),
+      address(columns.totalLength),
+      address(columns.source),
+      address(columns.destination),
+      address(columns.ports),
+      address(columns.hash),
+      address(columns.ifindex),
+      address(columns.sender),
+    );
+    this.setRecords(slab, output);
+    return true;
+  }
+
+  private setRecords({ records }: Slab, output: Int32Array): void {
+    const { workspace } = this.options;
+    const address = (array: ArrayBufferView): number => workspace.addressOf(array);
     this.loops.setRecords(
       address(records.start),
       address(records.end),
@@ -113,7 +139,6 @@ export class HotPath {
       address(records.nanoseconds),
       address(output),
     );
-    return true;
   }
 
   /** Takes records `start`..`end` of the slab last loaded through. */
@@ -130,8 +155,10 @@ export class HotPath {
         const stop = loops.run(next, last, accepted);
         const i = stop >> 2;
         if (i === last) break;
-        accepted = (stop & 3) === STOP_TCP ? this.followTcp(slab, i, others) : 0;
-        if ((stop & 3) !== STOP_TCP) others.slow(i);
+        accepted = 0;
+        if ((stop & 3) === STOP_TCP) accepted = this.followTcp(slab, i, others);
+        else if ((stop & 3) === STOP_PARSED) others.parsed(i, loops.fill(i));
+        else others.slow(i);
         this.followTable();
         next = i + 1 - accepted;
       }
@@ -141,7 +168,8 @@ export class HotPath {
 
   /** A packer for slabs of the workspace (see Slab). It may be called whatever slab was loaded last. */
   readonly pack = (slab: Slab, output: Int32Array, bigEndian: boolean): PackedRecords | undefined => {
-    if (!this.load(slab, output)) return undefined;
+    if (this.options.workspace.addressOf(slab.bytes) < 0) return undefined;
+    this.setRecords(slab, output);
     const { count, shortened } = slab.records;
     const end = this.loops.pack(slab.bytes.byteOffset, count, shortened > 0 ? 1 : 0, bigEndian ? 1 : 0);
     return { begin: 0, end, records: this.loops.packedRecords() };

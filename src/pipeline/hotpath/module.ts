@@ -16,6 +16,21 @@ export interface HotExports {
     nanoseconds: number,
     output: number,
   ): void;
+  setColumns(
+    kind: number,
+    flags: number,
+    protocol: number,
+    l3: number,
+    l4: number,
+    end: number,
+    totalLength: number,
+    source: number,
+    destination: number,
+    ports: number,
+    hash: number,
+    ifindex: number,
+    sender: number,
+  ): void;
   setInputs(at: number, count: number, macBits: number): void;
   setPolicy(checksums: number, writeLocal: number, clock: number, counters: number): void;
   setTimeouts(
@@ -33,6 +48,7 @@ export interface HotExports {
   stoppedReference(): number;
   parsedIp(i: number): number;
   parsedEnd(i: number): number;
+  fill(i: number): number;
   pack(slab: number, count: number, anyShortened: number, bigEndian: number): number;
   packedRecords(): number;
 }

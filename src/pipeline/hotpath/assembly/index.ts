@@ -15,10 +15,12 @@ export const BATCH: i32 = 128;
 
 /** Why `run` stopped before the batch's end. */
 const STOP_NONE: i32 = 0;
-/** The record was not looked at, or must take the slow path: it is untouched. */
+/** The record is none for these loops: it was not parsed. */
 const STOP_SLOW: i32 = 1;
 /** A TCP segment of a known connection that is more than a plain acknowledgement inside the windows. */
 const STOP_TCP: i32 = 2;
+/** A packet that was parsed, of no known connection or with something out of the ordinary; it is untouched. */
+const STOP_PARSED: i32 = 3;
 
 // Scratch of a batch, an entry per record.
 const IP: usize = memory.data(512, 16);
@@ -123,6 +125,75 @@ export function setRecords(
   seconds = second;
   nanoseconds = nanosecond;
   outputs = output;
+}
+
+// Columns of the slab's packets, filled only for those that the loops stop at.
+let kinds: usize = 0;
+let flagBits: usize = 0;
+let protocols: usize = 0;
+let l3s: usize = 0;
+let l4s: usize = 0;
+let packetEnds: usize = 0;
+let totalLengths: usize = 0;
+let sourceAddresses: usize = 0;
+let destinationAddresses: usize = 0;
+let portPairs: usize = 0;
+let hashes: usize = 0;
+let ifindexes: usize = 0;
+let senders: usize = 0;
+
+export function setColumns(
+  kind: usize,
+  flag: usize,
+  protocol: usize,
+  l3: usize,
+  l4: usize,
+  end: usize,
+  totalLength: usize,
+  source: usize,
+  destination: usize,
+  ports: usize,
+  hash: usize,
+  ifindex: usize,
+  sender: usize,
+): void {
+  kinds = kind;
+  flagBits = flag;
+  protocols = protocol;
+  l3s = l3;
+  l4s = l4;
+  packetEnds = end;
+  totalLengths = totalLength;
+  sourceAddresses = source;
+  destinationAddresses = destination;
+  portPairs = ports;
+  hashes = hash;
+  ifindexes = ifindex;
+  senders = sender;
+}
+
+/** KIND_IPV4_PORTS of packet/columns. */
+const KIND_PORTS: u8 = 1;
+
+/** Fills the columns of a packet that was parsed, as packet/parse would; returns its stated ingress. */
+export function fill(i: i32): i32 {
+  const at = word(i);
+  const column = (<usize>i) << 2;
+  const ip = load<i32>(IP + at) - <i32>slab;
+  store<u8>(kinds + <usize>i, KIND_PORTS);
+  store<u8>(flagBits + <usize>i, 0);
+  store<u8>(protocols + <usize>i, load<u8>(PROTOCOL + (at >>> 2)));
+  store<i32>(l3s + column, ip);
+  store<i32>(l4s + column, ip + 20);
+  store<i32>(packetEnds + column, load<i32>(END + at) - <i32>slab);
+  store<i32>(totalLengths + column, load<i32>(TOTAL + at));
+  store<i32>(sourceAddresses + column, load<i32>(SOURCE + at));
+  store<i32>(destinationAddresses + column, load<i32>(DESTINATION + at));
+  store<i32>(portPairs + column, load<i32>(PORTS + at));
+  store<i32>(hashes + column, load<i32>(HASH + at));
+  store<i32>(ifindexes + column, -1);
+  store<i32>(senders + column, load<i32>(frames + column) + 6);
+  return load<i32>(inputs + ((<usize>load<i32>(sources + column)) << INPUT_SHIFT));
 }
 
 export function setInputs(at: usize, count: i32, macBits: usize): void {
@@ -383,9 +454,9 @@ export function run(next: i32, last: i32, accepted: bool): i32 {
 function follow(i: i32, at: usize, protocol: i32): i32 {
   const source = load<i32>(SOURCE + at);
   const destination = load<i32>(DESTINATION + at);
-  if (source === destination) return STOP_SLOW;
+  if (source === destination) return STOP_PARSED;
   reference = find(source, destination, load<i32>(PORTS + at), protocol, load<i32>(HASH + at));
-  if (reference < 0 || !advanceClock(i)) return STOP_SLOW;
+  if (reference < 0 || !advanceClock(i)) return STOP_PARSED;
   const now = <i32>(<i64>load<f64>(clock));
   const direction = reference & 1;
   const entry = entries + ((<usize>(reference >>> 1)) << 7);
@@ -398,7 +469,7 @@ function follow(i: i32, at: usize, protocol: i32): i32 {
     (stated !== INGRESS_UNKNOWN && stated !== (load<i32>(entry + ((<usize>direction) << 2), PATH) & 0xffff)) ||
     load<u8>(ip, 8) <= 1
   )
-    return STOP_SLOW;
+    return STOP_PARSED;
   if (protocol === 6) {
     const l4 = ip + 20;
     return established(entry, status, direction, l4, load<i32>(TOTAL + at) - 20, now) ? STOP_NONE : STOP_TCP;
