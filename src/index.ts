@@ -12,10 +12,16 @@ export type { Family, Host, HostInterface, InterfaceAddress, Route, RouteType } 
 export type { Engine } from './netfilter/engine.js';
 export type { ChecksumMode } from './packet/parse.js';
 export { type CaptureInput, type Replay, type ReplayOptions, replay } from './pipeline/replay.js';
-export { Replayer, type ReplayerOptions, type ReplayerPacket, type ReplayerResult } from './pipeline/replayer.js';
+export {
+  type HostAnswerFrame,
+  Replayer,
+  type ReplayerOptions,
+  type ReplayerPacket,
+  type ReplayerResult,
+} from './pipeline/replayer.js';
 export { conntrackText } from './report/conntrack.js';
 export { jsonReport } from './report/json.js';
 export type { ConnectionEntry, PacketLogEntry, ReplayResult, Verdict } from './report/types.js';
 export { familyOf, type ParseOptions, parseRules } from './rules/parse.js';
 export { printRules } from './rules/print.js';
-export type { Ruleset } from './rules/types.js';
+export type { Ruleset, TableName } from './rules/types.js';

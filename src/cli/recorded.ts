@@ -4,6 +4,7 @@ import type { CaptureInput } from '../pipeline/replay.js';
 import { writeTextFile } from '../report/files.js';
 import { colours } from '../report/page.js';
 import { createProgress, type Progress } from '../report/progress.js';
+import type { TableName } from '../rules/types.js';
 import { recordedJsonText } from '../verify/recorded/json.js';
 import { allAgree, recordedText } from '../verify/recorded/report.js';
 import { type RecordedOptions, type RecordedResult, verifyRecorded } from '../verify/recorded/run.js';
@@ -14,6 +15,7 @@ export interface RecordedCliOptions {
   readonly iface?: string[];
   readonly route?: string[];
   readonly unsupported: 'stop' | 'skip';
+  readonly tables?: readonly TableName[];
   readonly json?: string;
   readonly quiet?: boolean;
 }
@@ -36,7 +38,8 @@ export async function againstRecording(
   const host = loadHost({ host: options.host, iface: options.iface ?? [], route: options.route ?? [] });
   const rules = loadRules({ ...ruleFiles, unsupported: options.unsupported }, host, options.host);
   rules.warnings.forEach(warn);
-  const { report } = await withProgress({ captures, host, rules: rules.ipv4, rules6: rules.ipv6, signal });
+  const { tables } = options;
+  const { report } = await withProgress({ captures, host, rules: rules.ipv4, rules6: rules.ipv6, tables, signal });
   if (options.json !== undefined) await writeTextFile(options.json, recordedJsonText(report));
   for (const warning of report.warnings) warn(warning);
   if (options.quiet !== true) {

@@ -11,13 +11,13 @@ import { terminalReport } from '../report/terminal.js';
 import type { ReplayResult, RuleCounters, WrittenText } from '../report/types.js';
 import { listChains } from '../rules/list.js';
 import { printRules } from '../rules/print.js';
-import { isTableName, TABLE_NAMES } from '../rules/tables.js';
 import type { TableName } from '../rules/types.js';
 import type { RecordedOptions } from '../verify/recorded/run.js';
 import { captureInput, loadHost, loadRules } from './inputs.js';
 import { checkPaths, type NamedPath } from './paths.js';
 import { type Separated, separateCaptures } from './separate.js';
 import { interruptible } from './signals.js';
+import { tableNames } from './tablenames.js';
 
 interface CliOptions {
   readonly rules?: string[];
@@ -91,14 +91,6 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
-function tableNames(text: string): TableName[] {
-  const names = text.split(',');
-  const wrong = names.find((name) => !isTableName(name));
-  if (wrong !== undefined)
-    throw new InvalidArgumentError(`there is no table "${wrong}"; there are ${TABLE_NAMES.join(', ')}.`);
-  return names.filter(isTableName);
-}
-
 async function run(named: readonly string[], options: CliOptions, signal: AbortSignal): Promise<void> {
   const separated = separateCaptures(named, options.rules ?? [], options.rules6 ?? []);
   const { captures } = separated;
@@ -154,8 +146,8 @@ function learningFrom(settings: ReplayOptions, { outgoing }: CliOptions): Record
     throw new NatreplayError('USAGE_LEARN_PORTS', '--learn-ports and --outgoing replay exclude each other', {
       advice: 'the ports are learnt from the outgoing records, so these cannot be replayed',
     });
-  const { captures, host, rules, rules6, tables, seed, checksums, signal } = settings;
-  return { captures, host, rules, rules6, tables, seed, checksums, signal };
+  const { captures, host, rules, rules6, tables, hostPackets, seed, checksums, signal } = settings;
+  return { captures, host, rules, rules6, tables, hostPackets, seed, checksums, signal };
 }
 
 function warn(text: string): void {

@@ -2,12 +2,13 @@
 import { release } from 'node:os';
 import { NatreplayError, printable } from '../errors.js';
 import { makeHost } from '../host/machine.js';
+import { limitedTo } from '../netfilter/needs.js';
 import type { CaptureInput } from '../pipeline/replay.js';
 import { writeTextFile } from '../report/files.js';
 import { createProgress, type Progress } from '../report/progress.js';
 import { parseRules } from '../rules/parse.js';
 import { printRules } from '../rules/print.js';
-import type { Ruleset } from '../rules/types.js';
+import type { Ruleset, TableName } from '../rules/types.js';
 import { decideInTurn } from '../verify/chance.js';
 import { requireKernelTools } from '../verify/gateway.js';
 import { inferredHostFile, statedHostFile } from '../verify/host.js';
@@ -89,8 +90,8 @@ async function againstKernel(
   const rulesets = [rules.ipv4, rules.ipv6].filter((ruleset): ruleset is Ruleset => ruleset !== undefined);
   const host = stated ?? (await inferredHostFile(captures, rulesets));
   const keeper = options.keep === undefined ? undefined : await Keeper.open(options.keep);
-  const ipv4 = rulesFor(rules, 4);
-  const ipv6 = rulesFor(rules, 6);
+  const ipv4 = rulesFor(rules, 4, options.tables);
+  const ipv6 = rulesFor(rules, 6, options.tables);
   keeper?.listings({
     'host.json': `${JSON.stringify(host.hostFile, null, 2)}\n`,
     'rules.v4': ipv4.text,
@@ -133,15 +134,16 @@ interface SharedRules {
   readonly decided: number;
 }
 
-/** The kernel gets the very text, unless rules are skipped or decide by chance: then both sides get the same others. */
-function rulesFor(rules: LoadedRules, family: 4 | 6): SharedRules {
+/** The kernel gets the very text, unless tables or rules are left out or decide by chance: then both sides get the same others. */
+function rulesFor(rules: LoadedRules, family: 4 | 6, tables: readonly TableName[] | undefined): SharedRules {
   const ruleset = family === 4 ? rules.ipv4 : rules.ipv6;
   if (ruleset === undefined) return { ruleset, text: '', decided: 0 };
   // iptables-restore does not take lines that end as on Windows.
   const texts = rules.texts.filter((one) => one.family === family).map(({ text }) => text.replaceAll('\r\n', '\n'));
-  const known = ruleset.skipped.length === 0 ? texts.join('\n') : printRules(withoutUnsupported(ruleset));
+  const isWhole = ruleset.skipped.length === 0 && tables === undefined;
+  const known = isWhole ? texts.join('\n') : printRules(withoutUnsupported(limitedTo(ruleset, tables)));
   const { text, rules: decided } = decideInTurn(known);
-  if (ruleset.skipped.length === 0 && decided === 0) return { ruleset, text, decided };
+  if (isWhole && decided === 0) return { ruleset, text, decided };
   return { ruleset: parseRules(text, { file: ruleset.file, family, unsupported: 'stop' }), text, decided };
 }
 

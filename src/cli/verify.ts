@@ -1,6 +1,8 @@
 /** `natreplay verify`: what the command line of it means. The work is in verification.ts, which other commands need not load. */
 import { Command, Option } from 'commander';
+import type { TableName } from '../rules/types.js';
 import { interruptible } from './signals.js';
+import { tableNames } from './tablenames.js';
 
 export interface VerifyCliOptions {
   readonly rules?: string[];
@@ -10,6 +12,7 @@ export interface VerifyCliOptions {
   readonly route?: string[];
   readonly backend: 'legacy' | 'nft';
   readonly unsupported: 'stop' | 'skip';
+  readonly tables?: TableName[];
   readonly recorded?: boolean;
   readonly keep?: string;
   readonly json?: string;
@@ -36,6 +39,7 @@ export function verifyCommand(): Command {
         .choices(['stop', 'skip'])
         .default('stop'),
     )
+    .option('--tables <names>', 'load these tables only, on both sides: nat, or a list like nat,filter', tableNames)
     .option('--keep <dir>', 'keep what was sent, what came of it, and both listings, for study')
     .option('--json <file>', 'the result as JSON')
     .option('-q, --quiet', 'no report')

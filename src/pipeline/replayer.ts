@@ -12,7 +12,7 @@ import { LINKTYPE_ETHERNET } from '../packet/link.js';
 import { type ChecksumMode, parseSlab } from '../packet/parse.js';
 import type { ConnectionEntry, PacketLogEntry } from '../report/types.js';
 import { printRules } from '../rules/print.js';
-import type { Ruleset } from '../rules/types.js';
+import type { Ruleset, TableName } from '../rules/types.js';
 import { connectionEntries } from './connections.js';
 import { IngressStage, LOCAL_NAME } from './ingress.js';
 import { OutputStage } from './outputs.js';
@@ -31,6 +31,10 @@ export interface ReplayerOptions {
   readonly checksums?: ChecksumMode | undefined;
   /** Knows ports that a real host drew at random. */
   readonly portChooser?: PortChooser | undefined;
+  /** Make the host's own answers to packets that it refuses: the `answers` of a result. */
+  readonly hostPackets?: boolean | undefined;
+  /** The only tables to be evaluated, of both families; undefined: all. */
+  readonly tables?: readonly TableName[] | undefined;
 }
 
 export interface ReplayerPacket {
@@ -53,6 +57,14 @@ export interface ReplayerResult extends Omit<PacketLogEntry, 'i' | 'ts' | 'out'>
   readonly frame: Uint8Array | undefined;
   /** All frames it leaves in: several where it is a datagram in fragments. A fragment that waits has none. */
   readonly frames: readonly Uint8Array[];
+  /** What the host itself says about a packet that it drops, with `hostPackets`; else none. */
+  readonly answers: readonly HostAnswerFrame[];
+}
+
+export interface HostAnswerFrame {
+  /** Interface it leaves by. */
+  readonly egress: string;
+  readonly frame: Uint8Array;
 }
 
 /** Frames larger than the slab make it grow. */
@@ -81,8 +93,8 @@ export class Replayer {
   private nanoseconds = 0;
 
   constructor(private readonly options: ReplayerOptions) {
-    const { host, rules, rules6, seed = 1, portChooser, checksums } = options;
-    this.engine = new Engine(host, rules, { rules6, seed, portChooser, checksums });
+    const { host, rules, rules6, seed = 1, portChooser, checksums, hostPackets, tables } = options;
+    this.engine = new Engine(host, rules, { rules6, seed, portChooser, checksums, hostPackets, tables });
     this.ingress = new IngressStage(host, this.interfaces, true);
     const policy = { copyIgnored: true, copyOutgoing: false, writeLocal: true, split: false };
     this.outputs = new OutputStage(host, this.interfaces, policy);
@@ -103,6 +115,7 @@ export class Replayer {
     const { i: _i, ts: _ts, out: _out, ...words } = entry;
     const passes = words.verdict === 'forward' || words.verdict === 'local' || words.verdict === 'ignored';
     const own = passes ? [slab.bytes.slice(0, slab.records.capturedLength[0])] : [];
+    const { host } = this.options;
     const replaced = results.egress[0] === EGRESS_REPLACED;
     const frames = replaced ? extras.map(({ frame }) => frame) : own;
     const egress = replaced ? extras[0]?.output : output[0];
@@ -111,6 +124,9 @@ export class Replayer {
       egress: words.verdict === 'forward' ? (this.outputs.name(egress ?? -1) ?? undefined) : undefined,
       frame: frames[0],
       frames,
+      answers: replaced
+        ? []
+        : extras.map((extra) => ({ egress: host.interfaces[extra.output]?.name ?? '', frame: extra.frame })),
     };
   }
 

@@ -75,6 +75,13 @@ describe.skipIf(requirement.skip)(title('natreplay verify'), () => {
     expect(code).toBe(0);
   });
 
+  it('goes without tables on both sides', async () => {
+    const { code, stdout } = await inProcess(['verify', ...argumentsOf('docker'), '--tables', 'filter']);
+    expect(stdout).toMatch(/^natreplay and the kernel agree/);
+    expect(stdout).toContain('counters     16 of 16 agree');
+    expect(code).toBe(0);
+  });
+
   it('sends frames with the MAC addresses they were captured with, where rules ask for them', async () => {
     const rules = folder.at('mac.v4');
     const pc12 = '-A FORWARD -m mac --mac-source 02:00:c0:a8:01:12 -j ACCEPT';

@@ -1,6 +1,6 @@
 /** The library's way in: packets one by one. */
 import { describe, expect, it } from 'vitest';
-import { hostFromOptions, NatreplayError, parseRules, Replayer } from '../../src/index.js';
+import { hostFromOptions, NatreplayError, parseRules, Replayer, type ReplayerOptions } from '../../src/index.js';
 import { ether, icmp, say, tcp, udp } from '../kernel/packets.js';
 
 const RAW = 101;
@@ -48,6 +48,28 @@ describe('a packet fed to a host', () => {
     const before = Buffer.from(SYN);
     dockerHost().feed({ iface: 'eth0', linkType: RAW, frame: SYN });
     expect(before.equals(SYN)).toBe(true);
+  });
+
+  it('that it refuses is answered, on demand, and only the tables asked for are evaluated', () => {
+    const host = hostFromOptions({ iface: ['eth0=192.0.2.1/24,2001:db8::1/64', 'lan=10.0.0.1/24'], route: [] });
+    const text = '*filter\n-A INPUT -j REJECT\nCOMMIT\n';
+    const rules = parseRules(text, { file: 'rules.v4', family: 4, unsupported: 'stop' });
+    const rules6 = parseRules(text, { file: 'rules.v6', family: 6, unsupported: 'stop' });
+    const question = udp({ src: '192.0.2.7:4000', dst: '192.0.2.1:53' });
+    const question6 = udp({ src: '[2001:db8::7]:4000', dst: '[2001:db8::1]:53' });
+    const said = (options: Partial<ReplayerOptions>): string[] => {
+      const replayer = new Replayer({ host, rules, rules6, ...options });
+      return [question, question6].map((packet) => {
+        const { verdict, answers } = replayer.feed({ iface: 'eth0', frame: ether(packet), seconds: 1 });
+        return [verdict, ...answers.map(({ egress, frame }) => `${egress}: ${say(frame.subarray(14))}`)].join(' ');
+      });
+    };
+    expect(said({})).toEqual(['drop', 'drop']);
+    expect(said({ tables: ['nat'], hostPackets: true })).toEqual(['local', 'local']);
+    expect(said({ hostPackets: true })).toEqual([
+      'drop eth0: icmp 192.0.2.1 > 192.0.2.7 type 3 code 3 id 0 ttl 64',
+      'drop eth0: icmp 2001:db8::1 > 2001:db8::7 type 1 code 4 id 0 hl 64',
+    ]);
   });
 
   it('may be delivered, dropped, or none of IP', () => {

@@ -49,6 +49,8 @@ export interface RecordedOptions extends LookaheadOptions {
   readonly rules6?: Ruleset | undefined;
   /** The only tables to be evaluated; undefined: all. */
   readonly tables?: readonly TableName[] | undefined;
+  /** The host's own answers are made, as they will be in the replay that ports are learnt for. None is predicted. */
+  readonly hostPackets?: boolean | undefined;
   /** Seed of the random choices that the captures do not show; default 1. */
   readonly seed?: number | undefined;
   /** Default `offload`. */
@@ -133,7 +135,7 @@ class RecordedRun {
   }
 
   private newStages(slab: Slab | undefined): Stages {
-    const { rules, rules6, seed = 1, checksums = 'offload', tables } = this.options;
+    const { rules, rules6, seed = 1, checksums = 'offload', tables, hostPackets } = this.options;
     const { interfaces } = this.reader;
     const rulesets = [rules, rules6].filter((ruleset) => ruleset !== undefined);
     const samples = slab === undefined ? [] : samplePackets(slab, interfaces);
@@ -147,7 +149,7 @@ class RecordedRun {
     });
     const matcher = new Matcher(findings);
     const learner = new PortLearner(matcher.sent, (packet) => findings.hasBegun(packet));
-    const engine = new Engine(host, rules, { rules6, seed, checksums, tables, portChooser: learner });
+    const engine = new Engine(host, rules, { rules6, seed, checksums, tables, hostPackets, portChooser: learner });
     const ingress = (): IngressStage => new IngressStage(host, interfaces, true);
     return { host, rulesets, captured, findings, matcher, learner, engine, arriving: ingress(), judging: ingress() };
   }
@@ -253,7 +255,8 @@ class RecordedRun {
     captured.note(iface);
     this.noteBeginning(before, stages, results.state[i] as number);
     const origin = { source, frame, time, iface };
-    const extras = engine.extras.splice(0);
+    // Of a packet that is dropped these are the host's answers.
+    const extras = engine.extras.splice(0).filter(() => results.verdict[i] !== VERDICT_DROP);
     for (const { output, frame: bytes } of extras) {
       const link = (columns.l3[i] as number) - (slab.records.frame[i] as number);
       if (output >= 0) this.predict(stages, i, origin, before, new Anatomy(bytes.subarray(link)), output);
