@@ -36,7 +36,7 @@ describe('README', () => {
     // The build that `npm run demo` begins with has been made for these tests.
     const { code, stdout } = bash('npx --no-install tsx scripts/demo.ts', { cwd: ROOT });
     const printed = new Set(stdout.split('\n').map((line) => line.trimEnd()));
-    const varies = /packets replayed in|report\.json {2}report|^ {2}\.\.\.$/;
+    const varies = /packets replayed in|report\.json +report|^ {2}\.\.\.$/;
     const lines = (shown?.text ?? '').split('\n').filter((line) => !varies.test(line));
     expect(lines.filter((line) => !printed.has(line))).toEqual([]);
     expect(lines.length).toBeGreaterThan(50);
@@ -75,9 +75,11 @@ function reasonsInSource(): string[] {
     /return [^;]*'(martian-[a-z]+|rp-filter)'/g,
     /return '(ipv6-[a-z]+)'/g,
     /\[BROKEN_\w+, '([a-z-]+)'\]/g,
-    /^ {2}\| '([a-z][a-z0-9-]+)'/gm,
-    /\? '([a-z-]+)' : '[a-z-]+'\);/g,
+    /=== 'untracked' \? '([a-z-]+)' :/g,
   ].flatMap((pattern) => [...text.matchAll(pattern)].map(([, word = '']) => word));
-  // Route types that drop are their own reasons (netfilter/routing.ts, `take`).
-  return [...words, 'blackhole', 'unreachable', 'prohibit'];
+  // What a type names `...Fault` or `...Reason` lists.
+  for (const [, union = ''] of text.matchAll(/type \w+(?:Fault|Reason) =([^;]+);/g))
+    words.push(...[...union.matchAll(/'([a-z-]+)'/g)].map(([, word = '']) => word));
+  // Route types that drop are their own reasons (netfilter/routing.ts, `take`); a held fragment's word is its verdict.
+  return [...words.filter((word) => word !== 'held'), 'blackhole', 'unreachable', 'prohibit'];
 }
