@@ -218,7 +218,9 @@ export class FlowTable {
 
   /** `direction`: the only one of an entry that will do, -1 for either. */
   private findKey(protocol: number, zone: number, direction: number): number {
-    const { index, words, key, slotMask, tupleWords, zoned } = this;
+    const { index, words, key, slotMask, tupleWords } = this;
+    // Entries may all be of zone 0 when the packet is not.
+    const zoned = this.zoned || zone !== 0 || direction >= 0;
     let slot = mixZone(this.hashWords(key, 0, protocol), zone) >>> this.slotShift;
     for (let distance = 0; ; distance++) {
       this.probes++;
@@ -231,7 +233,8 @@ export class FlowTable {
         const at = entry + (reference & 1) * tupleWords;
         let same = ((words[entry + this.meta] as number) & 0xff) === protocol;
         for (let k = 0; same && k < tupleWords; k++) same = words[at + k] === key[k];
-        if (same && zoned)
+        // Where no entry is in a zone, a packet may be.
+        if (same && (zoned || zone !== 0 || direction >= 0))
           same =
             zoneOf(words[entry + this.meta + META_ZONE] as number, reference & 1) === zone &&
             (direction < 0 || direction === (reference & 1));

@@ -87,6 +87,28 @@ describe('zones', () => {
     );
   });
 
+  it('are told apart by the first packet that is in one, too', () => {
+    const table = new FlowTable(1);
+    for (let source = 1; source <= 200; source++) link(table, tuple(source, 9), 0);
+    for (let source = 1; source <= 200; source++) {
+      expect(table.find(tuple(source, 9), zoneWord(1, 3))).toBe(-1);
+      expect(table.find(tuple(source, 9), zoneWord(1, 1))).toBe(-1);
+    }
+  });
+
+  it('a packet in a zone finds nothing of zone 0, even while no entry has a zone', () => {
+    const table = new FlowTable(1);
+    const made = [1, 2, 3].map((source) => link(table, tuple(source, 9), 0));
+    for (const { original, reply, entry } of made) {
+      // In zone 1 one way, in zone 0 the other.
+      expect(table.find(original, zoneWord(1, 1))).toBe(-1);
+      expect(table.find(reply, zoneWord(1, 1))).toBe(entry * 2 + REPLY);
+      expect(table.find(original, zoneWord(1, 2))).toBe(entry * 2 + ORIGINAL);
+      expect(table.find(reply, zoneWord(1, 2))).toBe(-1);
+      for (let zone = 1; zone < 200; zone++) expect(table.find(original, zoneWord(zone, 3))).toBe(-1);
+    }
+  });
+
   it('a bucket holds the entries whose hash falls into it, and every tuple has one bucket', () => {
     const table = new FlowTable(1);
     const made = Array.from({ length: 300 }, (_, n) =>
