@@ -168,8 +168,8 @@ export class Engine {
         : undefined;
     this.fragments = new Fragments(host, options.checksums ?? 'offload', options.seed);
     const { rules6, portChooser, backend, tables: limit, keepCounters = false } = options;
-    this.makeIpv6 = () =>
-      new Ipv6Stack(
+    this.makeIpv6 = () => {
+      const stack = new Ipv6Stack(
         {
           host,
           random,
@@ -183,6 +183,9 @@ export class Engine {
         },
         rules6,
       );
+      if (stack.conntrack !== undefined) this.conntrack?.shareLimitWith(stack.conntrack);
+      return stack;
+    };
     if (rules6 !== undefined) this.ipv6Stack = this.makeIpv6();
     this.knowsIpv6 = rules6 !== undefined || statesIpv6(host);
     // Numbers of their own, so that what is forwarded is the same with them and without.

@@ -255,6 +255,33 @@ export const ANSWER_CASES: readonly KernelCase[] = [
   },
 ].map((test) => ({ ...test, answers: true }));
 
+/** In the kernel 4 seconds are left to the first, whose last segment was a reset, and 60 to the second. */
+export const CLOSED_TWICE: KernelCase = {
+  name: 'a connection that is closed already keeps the time it has; one that lives is closed',
+  answers: true,
+  host: {
+    ...HOST,
+    sysctl: {
+      ...HOST.sysctl,
+      'net.netfilter.nf_conntrack_tcp_max_retrans': '0',
+      'net.netfilter.nf_conntrack_tcp_timeout_max_retrans': '4',
+      'net.netfilter.nf_conntrack_tcp_timeout_close': '60',
+    },
+  },
+  rules: rules(
+    ['FORWARD -p tcp -m mark --mark 1 -j REJECT --reject-with tcp-reset'],
+    [MASQUERADE],
+    ['PREROUTING -p tcp --tcp-flags PSH PSH -j MARK --set-mark 1'],
+  ),
+  steps: [4000, 4001].flatMap((port) => [
+    out({ src: `192.168.1.10:${port}`, seq: 99 }),
+    reply({ dst: `203.0.113.5:${port}`, flags: 'SA', seq: 499, ack: 100 }),
+    out({ src: `192.168.1.10:${port}`, flags: 'A', seq: 100, ack: 500 }),
+    ...(port === 4000 ? [out({ src: `192.168.1.10:${port}`, flags: 'RA', seq: 100, ack: 500 })] : []),
+    out({ src: `192.168.1.10:${port}`, flags: 'PA', seq: 100, ack: 500, payload: 'late' }),
+  ]),
+};
+
 function reply(fields: Partial<Parameters<typeof tcp>[0]>) {
   return {
     iface: 'wan',

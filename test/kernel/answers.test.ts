@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { neededCommands } from '../../src/verify/gateway.js';
 import { needs } from '../support/requirements.js';
-import { ANSWER_CASES } from './answer-cases.js';
+import { ANSWER_CASES, CLOSED_TWICE } from './answer-cases.js';
 import { ANSWER_CASES6 } from './answer-cases6.js';
 import { askKernel } from './cases.js';
 
@@ -13,5 +13,17 @@ describe.skipIf(requirement.skip)(title, () => {
   it.each([...ANSWER_CASES, ...ANSWER_CASES6].map((test) => [test.name, test] as const))('%s', async (_name, test) => {
     const { differing } = await askKernel(test);
     expect(differing).toEqual([]);
+  });
+
+  it(CLOSED_TWICE.name, async () => {
+    const { differing, conntrack, predicted } = await askKernel(CLOSED_TWICE);
+    expect(differing).toEqual([]);
+    for (const listing of [conntrack, predicted.conntrack]) {
+      const left = new Map(
+        listing.split('\n').map((line) => [/sport=(\d+)/.exec(line)?.[1], Number(line.split(/\s+/)[2])]),
+      );
+      expect(left.get('4000')).toBeLessThanOrEqual(4);
+      expect(left.get('4001')).toBeGreaterThan(30);
+    }
   });
 });

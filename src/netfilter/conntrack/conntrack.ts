@@ -78,6 +78,8 @@ export class Conntrack {
   private readonly inverse = new Tuple();
   private sweepAt = 0;
   private collectedAt = 0;
+  /** All that share the limit with this one, itself among them. */
+  private readonly together: Conntrack[] = [this];
 
   constructor(
     readonly table: FlowTable,
@@ -85,6 +87,12 @@ export class Conntrack {
   ) {
     this.tcp = new TcpTracker(table, settings);
     this.sctp = new SctpTracker(table, settings);
+  }
+
+  /** Both families' entries are one number, and give up their places for each other (kernel: struct nf_conntrack_net). */
+  shareLimitWith(other: Conntrack): void {
+    this.together.push(other);
+    other.together.push(this);
   }
 
   /**
@@ -228,11 +236,16 @@ export class Conntrack {
     return true;
   }
 
-  /** The host resets the packet's connection itself (kernel: nf_conntrack_tcp_set_closing). */
+  /**
+   * The host resets the packet's connection itself. One that is not confirmed, or is closed already, stays what it is
+   * (kernel: nf_conntrack_tcp_set_closing).
+   */
   closeTcp(packet: Packet): void {
     const { words, entryWords, meta } = this.table;
     const at = packet.entry * entryWords + meta;
-    words[at] = ((words[at] as number) & ~0xff00) | (TCP_CLOSE << 8);
+    const status = words[at] as number;
+    if ((status & CONFIRMED) === 0 || ((status >>> 8) & 0xff) === TCP_CLOSE) return;
+    words[at] = (status & ~0xff00) | (TCP_CLOSE << 8);
     words[at + META_EXPIRES] = packet.now + (this.settings.tcp[TCP_CLOSE] as number);
   }
 
@@ -310,19 +323,26 @@ export class Conntrack {
    */
   private isFull(now: number): boolean {
     const { max, buckets } = this.settings;
-    const { table } = this;
-    if (max === 0 || table.count < max) return false;
+    if (max === 0 || this.countTogether() < max) return false;
     // The kernel's collector comes by every now and then.
     if (((now - this.collectedAt) | 0) >= COLLECT_EVERY) {
       this.collectedAt = now;
-      this.sweepAll(now);
-      if (table.count < max) return false;
+      for (const one of this.together) one.sweepAll(now);
+      if (this.countTogether() < max) return false;
     }
-    const first = table.bucket(this.tuple, buckets);
+    const first = this.table.bucket(this.tuple, buckets);
     for (let i = 0; i < EVICTION_RANGE; i++) {
-      if (this.evict((first + i) % buckets) > 0) return false;
+      let evicted = 0;
+      for (const one of this.together) evicted += one.evict((first + i) % buckets);
+      if (evicted > 0) return false;
     }
     return true;
+  }
+
+  private countTogether(): number {
+    let count = 0;
+    for (const { table } of this.together) count += table.count;
+    return count;
   }
 
   /** Removes every entry of a bucket that is not assured; how many there were. */
