@@ -1,6 +1,7 @@
 /** Puts into the namespaces what layout.ts planned, with the system's own tools, and loads the rules. */
 import { NatreplayError } from '../errors.js';
 import { firstLines, run, runChecked } from './commands.js';
+import { HEADROOM_BATCH } from './headroom.js';
 import {
   addressBatch,
   earlySysctls,
@@ -34,6 +35,7 @@ export async function furnish(
   await script('preparing the namespaces', wires, earlySysctls(false));
   await script('preparing the namespaces', gateway, earlySysctls(ipv6));
   await batch('making interfaces', wires, wiresBatch(layout, gateway));
+  await run(['ip', '-netns', wires, '-force', '-batch', '-'], HEADROOM_BATCH);
   const names = [layout.markInterface, ...layout.interfaces.map((i) => i.name)];
   await script('switching offloads off', wires, offloadScript(wireNames(layout)));
   await script('switching offloads off', gateway, offloadScript(names));
