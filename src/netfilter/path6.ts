@@ -81,7 +81,12 @@ export class PacketPath6 extends PacketPath {
   protected override sendOut(packet: Packet, egress: InterfaceIndex): void {
     const { fragments, nat } = this.parts;
     const translated = (packet.status & (SRC_NAT | DST_NAT)) !== 0;
-    this.cuts = fragments.cut6(packet, linearBytes6(packet, nat !== undefined, translated));
+    const cuts = fragments.cut6(packet, linearBytes6(packet, nat !== undefined, translated));
+    if (typeof cuts === 'string') {
+      this.why = cuts;
+      return;
+    }
+    this.cuts = cuts;
     this.verdict = VERDICT_FORWARD;
     this.egress = egress;
   }

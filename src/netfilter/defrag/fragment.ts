@@ -77,10 +77,10 @@ export function fragmentIpv4(
 /** The cuts of the fragments as they came, if each of them still makes a sound fragment; else undefined. */
 export function keptCuts(pieces: readonly Piece[], linear: number, room: number): readonly Cut[] | undefined {
   const cuts: Cut[] = [];
-  for (const { offset, end } of pieces) {
-    if (offset === 0) cuts.push({ offset, end: Math.max(end, linear) });
+  pieces.forEach(({ offset, end }, k) => {
+    if (k === 0) cuts.push({ offset, end: Math.max(end, linear) });
     else if (end > linear) cuts.push({ offset: Math.max(offset, linear), end });
-  }
+  });
   const fits = cuts.every(({ offset, end }, k) => {
     const length = end - offset;
     return length <= room && (length % 8 === 0 || (k > 0 && k === cuts.length - 1));

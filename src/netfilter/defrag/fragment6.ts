@@ -15,25 +15,39 @@ import type { Piece } from './queue.js';
 
 /** Every link carries this much (RFC 8200 section 5). */
 const MIN_MTU = 1280;
+/**
+ * Bytes by which the headers of a later fragment may grow: the room in front of a received frame (NET_SKB_PAD: 64, the
+ * least there is) and its Ethernet header, less what the interface it leaves by keeps for its own (LL_RESERVED_SPACE).
+ */
+const ROOM_IN_FRONT = 64;
+
+/** Headers that stay in front lie partly outside the first buffer, so they are not found (ip6_find_1stfragopt: EINVAL). */
+export type CutFault = 'fragment-headers-cut';
 
 /**
  * Fragments of a datagram in order; undefined: it is too short to be cut, though it came in fragments. `id`: their new
- * identification. `linear`: bytes behind the IPv6 header that lie in the first buffer (see linear.ts).
+ * identification. `linear`: bytes behind the IPv6 header that have been drawn into the first buffer (see linear.ts), which
+ * holds the first fragment in any case.
  */
 export function fragmentIpv6(
   datagram: Fragmentable,
   layout: FragmentLayout,
   linear: number,
   id: () => number,
-): OutputFragment[] | undefined {
+): OutputFragment[] | CutFault | undefined {
   const { view, l3, totalLength } = datagram;
   if (totalLength <= layout.maxSize) return undefined;
-  const { headerLength, nextAt } = unfragmentablePart(view, l3, datagram.end);
+  const firstBuffer = Math.max(IPV6_HEADER + linear, (layout.headerLength ?? 0) + (layout.pieces[0]?.end ?? 0));
+  const unfragmentable = unfragmentablePart(view, l3, datagram.end, l3 + firstBuffer);
+  if (unfragmentable === undefined) return 'fragment-headers-cut';
+  const { headerLength, nextAt } = unfragmentable;
   const protocol = view.getUint8(nextAt);
   const length = totalLength - headerLength;
   const room = Math.max(layout.maxSize, MIN_MTU) - headerLength - FRAGMENT_HEADER;
   const pieces = movedPieces(layout, headerLength);
-  const cuts = keptCuts(pieces, Math.min(length, IPV6_HEADER + linear - headerLength), room) ?? cutAnew(length, room);
+  const fits = headerLength - (layout.headerLength ?? headerLength) <= ROOM_IN_FRONT;
+  const kept = fits ? keptCuts(pieces, Math.min(length, IPV6_HEADER + linear - headerLength), room) : undefined;
+  const cuts = kept ?? cutAnew(length, room);
   const identification = id();
   return cuts.map((cut, k) => {
     const from = l3 + headerLength;
@@ -61,21 +75,29 @@ function movedPieces(layout: FragmentLayout, headerLength: number): Piece[] {
   }));
 }
 
-/** Headers that stay in front of the fragment header (kernel: ip6_find_1stfragopt). */
+/**
+ * Headers that stay in front of the fragment header (kernel: ip6_find_1stfragopt); undefined if they go on behind
+ * `bufferEnd`. `end`: of what was captured.
+ */
 function unfragmentablePart(
   view: DataView,
   ip: number,
   end: number,
-): { readonly headerLength: number; readonly nextAt: number } {
+  bufferEnd: number,
+): { readonly headerLength: number; readonly nextAt: number } | undefined {
   let nextAt = ip + IPV6_NEXT_HEADER;
   let at = ip + IPV6_HEADER;
   let routing = false;
-  for (; at + 2 <= end; at += (view.getUint8(at + 1) + 1) << 3) {
+  while (at <= bufferEnd) {
     const protocol = view.getUint8(nextAt);
     if (protocol === NEXTHDR_ROUTING) routing = true;
     // Destination options before a routing header are for every hop on its list.
-    else if (protocol !== NEXTHDR_HOP && (protocol !== NEXTHDR_DEST || routing)) break;
+    else if (protocol !== NEXTHDR_HOP && (protocol !== NEXTHDR_DEST || routing))
+      return { headerLength: at - ip, nextAt };
+    if (at + 2 > bufferEnd) return undefined;
+    if (at + 2 > end) return { headerLength: at - ip, nextAt };
     nextAt = at;
+    at += (view.getUint8(at + 1) + 1) << 3;
   }
-  return { headerLength: at - ip, nextAt };
+  return undefined;
 }

@@ -8,7 +8,7 @@ import type { ChecksumMode } from '../../packet/parse.js';
 import type { Packet } from '../packet.js';
 import { Random } from '../random.js';
 import { fragmentIpv4, type OutputFragment } from './fragment.js';
-import { fragmentIpv6 } from './fragment6.js';
+import { type CutFault, fragmentIpv6 } from './fragment6.js';
 import { type DefragUser, type FragmentLayout, type GatherFault, Ipv4Reassembler, ipv4DefragLimits } from './ipv4.js';
 import { Ipv6Reassembler, ipv6DefragLimits, NOT_GATHERED } from './ipv6.js';
 import { hasBadChecksum } from './transportsum.js';
@@ -90,8 +90,8 @@ export class Fragments {
     return undefined;
   }
 
-  /** What leaves of an IPv6 packet, undefined if it leaves as it is. */
-  cut6(packet: Packet, linear: number): OutputFragment[] | undefined {
+  /** What leaves of an IPv6 packet, undefined if it leaves as it is, or why nothing does. */
+  cut6(packet: Packet, linear: number): OutputFragment[] | CutFault | undefined {
     if (this.layout === undefined) return undefined;
     return fragmentIpv6(packet, this.layout, linear, () => this.random.next32() || 1);
   }

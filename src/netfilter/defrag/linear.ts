@@ -5,13 +5,15 @@
  * fragment is shorter than that.
  */
 import { ipv4HeaderLength } from '../../packet/ipv4.js';
-import { IPV6_HEADER, IPV6_NEXT_HEADER } from '../../packet/ipv6.js';
+import { IPV6_HEADER, skipExtensionHeaders, type UpperLayer } from '../../packet/ipv6.js';
 import {
   ICMP_HEADER,
   PROTO_ICMP,
   PROTO_ICMPV6,
   PROTO_SCTP,
   PROTO_TCP,
+  PROTO_UDP,
+  PROTO_UDPLITE,
   TCP_MIN_HEADER,
 } from '../../packet/transport.js';
 import { CT_RELATED, type Packet } from '../packet.js';
@@ -39,17 +41,39 @@ export function linearBytes(packet: Packet, routed: boolean, natted: boolean, tr
   }
 }
 
-/** The same for IPv6, from the IPv6 header's end on. First fragments hold the upper layer's header in any case. */
+/** The same for IPv6, from the IPv6 header's end on. */
 export function linearBytes6(packet: Packet, natted: boolean, translated: boolean): number {
-  const { view, l3, l4, end, wireEnd } = packet;
+  const { view, l3, l4, end, wireEnd, protocol } = packet;
   const before = l4 - l3 - IPV6_HEADER;
-  if (!natted || packet.protocol !== PROTO_ICMPV6 || packet.info !== CT_RELATED) return before;
+  const isError = natted && protocol === PROTO_ICMPV6 && packet.info === CT_RELATED;
+  if (!isError) {
+    const transport = translated ? transportBytes(protocol, wireEnd - l4) : 0;
+    return transport === 0 ? 0 : before + transport;
+  }
   const inner = l4 + ICMP_HEADER;
-  const transport = inner + IPV6_HEADER;
-  if (!translated || transport > end) return before + ICMP_HEADER + IPV6_HEADER;
-  const isTcp = view.getUint8(inner + IPV6_NEXT_HEADER) === PROTO_TCP;
-  const header = isTcp && transport + TCP_MIN_HEADER <= wireEnd ? TCP_MIN_HEADER : UDP_BYTES;
-  return before + transport + header - l4;
+  const known = translated && skipExtensionHeaders(view, inner, end, upper);
+  const transport = known ? transportBytes(upper.protocol, wireEnd - upper.offset) : 0;
+  // What has only addresses is left alone behind them.
+  if (transport === 0) return before + ICMP_HEADER + IPV6_HEADER;
+  return upper.offset + transport - l3 - IPV6_HEADER;
+}
+
+const upper: UpperLayer = { protocol: 0, offset: 0, fragmentOffset: 0, isFragment: false };
+
+/** Bytes of a transport header that translation asks for, `length` being what is there of it (l4proto_manip_pkt). */
+function transportBytes(protocol: number, length: number): number {
+  switch (protocol) {
+    case PROTO_TCP:
+      return length >= TCP_MIN_HEADER ? TCP_MIN_HEADER : UDP_BYTES;
+    case PROTO_SCTP:
+      return length >= SCTP_COMMON_HEADER ? SCTP_COMMON_HEADER : UDP_BYTES;
+    case PROTO_UDP:
+    case PROTO_UDPLITE:
+    case PROTO_ICMPV6:
+      return UDP_BYTES;
+    default:
+      return 0;
+  }
 }
 
 /** Kernel: nf_nat_icmp_reply_translation. */
