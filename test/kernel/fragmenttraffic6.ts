@@ -1,6 +1,6 @@
 /** The same as fragmenttraffic.ts for IPv6: extension headers before and behind the fragment header, atomic fragments. */
 import type { FragmentScenario } from './fragmenttraffic.js';
-import { ether, icmp, ip, tcp, udp } from './packets.js';
+import { ether, type IpFields, icmp, ip, tcp, udp } from './packets.js';
 import { SeededRandom } from './random.js';
 import { HOME_HOST6 } from './scenarios6.js';
 import type { SentPacket } from './traffic.js';
@@ -33,6 +33,18 @@ ${FILTER}`,
   { name: 'IPv6, no connection tracking', host: HOME_HOST6, rules: NO_RULES, rules6: FILTER, flows: FLOWS },
 ];
 
+/** Options and routing headers behind the fragment header. */
+const INSIDE: readonly NonNullable<IpFields['extensions']>[] = [
+  [[60, Buffer.from('0000010400000000', 'hex')]],
+  [[0, Buffer.from('0000050200000100', 'hex')]],
+  [[43, Buffer.from(`00020000${'00'.repeat(20)}`, 'hex')]],
+  [
+    [60, Buffer.from('0000010400000000', 'hex')],
+    [43, Buffer.from(`00040000${'00'.repeat(36)}`, 'hex')],
+    [60, Buffer.from('0000010400000000', 'hex')],
+  ],
+];
+
 /** `count` packets, the same for the same seed. */
 export function fragmentTraffic6(scenario: FragmentScenario, seed: number, count: number): Omit<SentPacket, 'time'>[] {
   const random = new SeededRandom(seed);
@@ -63,6 +75,7 @@ function datagram(random: SeededRandom, flow: FragmentScenario['flows'][number],
   const { src, dst } = flow;
   const ends = { src: `[${src}]:${port}`, dst: `[${dst}]:${flow.dport}` };
   const common = {
+    extensions: random.chance(0.15) ? random.pick(INSIDE) : [],
     ttl: random.chance(0.02) ? 1 : 60 + random.below(4),
     tos: random.pick([0, 0, 0, 2, 3]),
     payload,
@@ -87,7 +100,7 @@ function cut(random: SeededRandom, packet: Uint8Array): Uint8Array[] {
   const header = Buffer.from(packet.subarray(0, 40));
   const payload = Buffer.from(packet.subarray(40));
   const next = header[6] ?? 0;
-  // Extension headers in front of what is cut. In it, they would be moved, for which veths lack room (skb_headroom).
+  // Extension headers in front of what is cut; those of the datagram itself are in it, and will be moved.
   const front = random.chance(0.1) ? optionsHeader(44) : Buffer.alloc(0);
   const type = front.length > 0 ? random.pick([0, 60]) : 44;
   if (random.chance(0.05) && packet.length <= 1500) return [packet];
