@@ -16,6 +16,7 @@ import {
   VERDICT_OUTGOING,
 } from '../netfilter/results.js';
 import type {
+  FragmentTotals,
   InputSummary,
   InterfaceCounters,
   ReplayResult,
@@ -42,6 +43,13 @@ function fragmentWarnings({ fragments }: Engine): string[] {
     `Fragments: ${reassembled} datagrams were complete; ${expired} were given up because their time was over, ` +
       `and ${waitingDatagrams} (${waitingFragments} fragments) still waited at the end of the capture`,
   ];
+}
+
+function fragmentTotals({ fragments, reasons }: Engine, held: number): FragmentTotals | undefined {
+  const refused = reasons.ranking().filter(([reason]) => reason.startsWith('fragment-'));
+  const dropped = refused.reduce((sum, [, packets]) => sum + packets, 0);
+  const totals = { held, dropped, ...fragments.counts };
+  return Object.values(totals).some((total) => total > 0) ? totals : undefined;
 }
 
 const NO_RULES = 'No rules are given: packets are routed and nothing else happens to them. Name them with --rules FILE';
@@ -170,6 +178,7 @@ export class RunSummary {
         live,
         peak: engine.table.peak + (engine.ipv6?.table.peak ?? 0),
       },
+      fragments: fragmentTotals(engine, of(VERDICT_HELD)),
       rules: this.rulesets.map((ruleset) => this.ruleCounters(ruleset)),
       serviceTime: outcome.serviceTime,
       elapsedSeconds: outcome.elapsedSeconds,

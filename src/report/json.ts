@@ -124,6 +124,16 @@ export const reportSchema = z
       z.object({ name: z.string(), rxPackets: count, rxBytes: count, txPackets: count, txBytes: count }),
     ),
     connections: z.object({ created: count, expired: count, live: count, peak: count }),
+    fragments: z
+      .object({
+        held: count.describe('Fragments that waited for others.'),
+        dropped: count.describe('Fragments that were refused: the reasons that begin with fragment-.'),
+        reassembled: count.describe('Datagrams put together.'),
+        expired: count.describe('Datagrams given up because their time was over.'),
+        waitingDatagrams: count.describe("Datagrams not complete at the capture's end."),
+        waitingFragments: count.describe('Fragments of these.'),
+      })
+      .describe('What became of fragments that were gathered into datagrams.'),
     ports: z
       .object({ learnt: count, unknown: count, refused: count, unforeseen: count })
       .optional()
@@ -184,6 +194,7 @@ export function jsonReport(result: ReplayResult): JsonReport {
       txBytes,
     })),
     connections: connectionsOf(connections),
+    fragments: { ...NO_FRAGMENTS, ...result.fragments },
     ...(result.ports === undefined ? {} : { ports: { ...result.ports } }),
     serviceTime: times === undefined ? null : serviceTimeOf(times),
     rulesets: result.rules.map(rulesetOf),
@@ -202,6 +213,15 @@ function inputOf(one: InputSummary): JsonReport['inputs'][number] {
     warnings: one.warnings.map(({ code, message, file, offset }) => ({ code, message, file, offset: offset ?? null })),
   };
 }
+
+const NO_FRAGMENTS: JsonReport['fragments'] = {
+  held: 0,
+  dropped: 0,
+  reassembled: 0,
+  expired: 0,
+  waitingDatagrams: 0,
+  waitingFragments: 0,
+};
 
 function connectionsOf({ created, expired, live, peak }: ConnectionCounts): JsonReport['connections'] {
   return { created, expired, live, peak };

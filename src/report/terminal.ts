@@ -52,6 +52,7 @@ export function terminalReport(result: ReplayResult, options: TerminalOptions): 
     section('Why', reasons(result, paper), paper),
     section('Speed', speed(result, paper), paper),
     section('Connections', connections(result, paper), paper),
+    section('Fragments', fragments(result, paper), paper),
     section('Ports the kernel drew', result.ports === undefined ? [] : learntPorts(result.ports, width), paper),
     section('Interfaces', interfaces(result), paper),
     ...result.rules.map((counters) => rules(counters, options.listChains, paper)),
@@ -159,6 +160,21 @@ function connections({ connections: counts }: ReplayResult, { width }: Paper): s
     `${grouped(expired)} expired`,
     `${grouped(live)} live at the end`,
     `${grouped(peak)} at the peak`,
+  ];
+  return wrap(parts.join(', '), width, '  ');
+}
+
+function fragments({ fragments: totals }: ReplayResult, { width }: Paper): string[] {
+  if (totals === undefined) return [];
+  const { held, dropped, reassembled, expired, waitingDatagrams, waitingFragments } = totals;
+  const parts = [
+    `${counted(reassembled, 'datagram')} put together`,
+    `${counted(held, 'fragment')} waited`,
+    ...(dropped > 0 ? [`${grouped(dropped)} dropped`] : []),
+    ...(expired > 0 ? [`${counted(expired, 'datagram')} given up after their time`] : []),
+    ...(waitingDatagrams > 0
+      ? [`${counted(waitingDatagrams, 'datagram')} (${counted(waitingFragments, 'fragment')}) not complete at the end`]
+      : []),
   ];
   return wrap(parts.join(', '), width, '  ');
 }

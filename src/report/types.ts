@@ -43,6 +43,20 @@ export interface ConnectionCounts {
   readonly peak: number;
 }
 
+/** What became of fragments that were gathered into datagrams. */
+export interface FragmentTotals {
+  /** Fragments that waited for others. */
+  readonly held: number;
+  /** Fragments that were refused: the reasons `fragment-...`. */
+  readonly dropped: number;
+  /** Datagrams put together, and given up because their time was over. */
+  readonly reassembled: number;
+  readonly expired: number;
+  /** What still waits at the capture's end. */
+  readonly waitingDatagrams: number;
+  readonly waitingFragments: number;
+}
+
 /** Service time of packets, sampled; nanoseconds. */
 export interface ServiceTime {
   readonly samples: number;
@@ -127,6 +141,8 @@ export interface ReplayResult {
   readonly reasons: readonly (readonly [string, number])[];
   readonly interfaces: readonly InterfaceCounters[];
   readonly connections: ConnectionCounts;
+  /** Undefined: none came. */
+  readonly fragments?: FragmentTotals | undefined;
   /** With --learn-ports. */
   readonly ports?: LearntPorts | undefined;
   readonly rules: readonly RuleCounters[];

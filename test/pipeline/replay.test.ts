@@ -6,6 +6,7 @@ import { type ReplayOptions, replay } from '../../src/pipeline/replay.js';
 import { parseRules } from '../../src/rules/parse.js';
 import { Section, temporaryFolder, text } from '../capture/build.js';
 import { readAll } from '../capture/read.js';
+import { build, parsePacket } from '../kernel/language.js';
 import { DOCKER } from '../support/gateway.js';
 import { type CaptureRecord, frame, pcapFile, say, sll2, TcpConnection, tcp, udp } from '../support/packets.js';
 
@@ -53,6 +54,28 @@ async function run(captures: ReplayOptions['captures'], options: Partial<ReplayO
 const capture = (name: string, records: readonly CaptureRecord[], linkType = 1): string =>
   folder(name, pcapFile(records, linkType));
 const ipOf = ({ frame: bytes }: { readonly frame: string }): Buffer => Buffer.from(bytes, 'hex').subarray(14);
+
+describe('fragments in the result', () => {
+  it('are counted: who waited, what was put together, refused, given up, and not complete at the end', async () => {
+    const piece = (id: number, range: string, at: number): CaptureRecord =>
+      into(ETH0, build(parsePacket(`udp ${CLIENT} > 192.0.2.1:53 len 92 id ${id} piece ${range}`.split(' '))), T + at);
+    const records = [
+      ...[piece(1, '0-40', 0), piece(1, '40-100', 0)],
+      ...[piece(2, '0-40', 0), piece(2, '0-40', 1), piece(3, '0-40', 40), piece(3, '40-80', 41)],
+    ];
+    const { done } = await run([{ path: capture('fragments.pcap', records), iface: 'eth0' }]);
+    expect(done.result.fragments).toEqual({
+      held: 4,
+      dropped: 1,
+      reassembled: 1,
+      expired: 1,
+      waitingDatagrams: 1,
+      waitingFragments: 2,
+    });
+    const none = await run([{ path: capture('whole.pcap', [into(ETH0, syn)]), iface: 'eth0' }]);
+    expect(none.done.result.fragments).toBeUndefined();
+  });
+});
 
 describe('a packet through the host', () => {
   it('comes out translated in the frame it came in, at its time', async () => {

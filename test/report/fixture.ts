@@ -184,6 +184,7 @@ export const DOCKER_RESULT: ReplayResult = {
     { name: 'lo', rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0 },
   ],
   connections: { created: 100_234, expired: 98_001, live: 2_233, peak: 41_002 },
+  fragments: { held: 31, dropped: 2, reassembled: 28, expired: 1, waitingDatagrams: 1, waitingFragments: 2 },
   rules: [
     ruleCounters(
       ruleset(

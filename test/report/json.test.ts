@@ -8,6 +8,12 @@ describe('the report as JSON', () => {
     expect(reportSchema.parse(jsonReport(DOCKER_RESULT))).toEqual(jsonReport(DOCKER_RESULT));
   });
 
+  it('has what became of fragments, zeros where none came', () => {
+    const { fragments, ...without } = DOCKER_RESULT;
+    expect(jsonReport(DOCKER_RESULT).fragments).toEqual(fragments);
+    expect(new Set(Object.values(jsonReport(without).fragments))).toEqual(new Set([0]));
+  });
+
   it('is version 1, with counts, rates and every rule with its counters', () => {
     const report = jsonReport(DOCKER_RESULT);
     expect(report).toMatchObject({
