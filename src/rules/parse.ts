@@ -357,6 +357,7 @@ function* draftRules(
         line: line.number,
         text: line.text.trim(),
         unsupported: missing !== undefined,
+        rest: rule.rest,
       };
       yield { parsed, missing };
     }

@@ -1,7 +1,6 @@
 /** Rules -> iptables-save text, as iptables 1.8.9 prints it: canonical addresses, option order, quoting, `!` placement. */
 import type { Family } from '../host/types.js';
 import type { Token } from './extension.js';
-import { splitWords } from './lexer.js';
 import { chainsInOrder } from './tables.js';
 import type { AddressMatch, InterfaceMatch, Rule, Ruleset, Table } from './types.js';
 import { formatNetwork } from './values/addresses.js';
@@ -66,7 +65,7 @@ function printTable(table: Table, family: Family, counters: boolean, countersOf:
   }
 }
 
-/** `-A CHAIN ...`; a rule that is not supported is printed as it was written. */
+/** `-A CHAIN ...`; what is not supported is printed as it was written. */
 export function printRule(rule: Rule, family: Family): string {
   const fixed = printFixedPart(rule, family);
   if (rule.unsupported) return `-A ${rule.chain}${fixed}${printRest(rule)}`;
@@ -103,39 +102,9 @@ function printInterface(option: string, match: InterfaceMatch | undefined): stri
   return match === undefined ? '' : `${not(match)} ${option} ${match.pattern}`;
 }
 
-/** Options of the fixed part and how many arguments they take, as they may stand in a rule that is not supported. */
-const FIXED: ReadonlyMap<string, number> = new Map([
-  ...['-s', '--source', '--src', '-d', '--destination', '--dst', '-p', '--protocol', '--proto'].map(one),
-  ...['-i', '--in-interface', '-o', '--out-interface'].map(one),
-  ['-f', 0],
-  ['--fragments', 0],
-  ['-4', 0],
-  ['-6', 0],
-  ['--ipv4', 0],
-  ['--ipv6', 0],
-  ['-c', 2],
-  ['--set-counters', 2],
-]);
-
-function one(name: string): [string, number] {
-  return [name, 1];
-}
-
 /** The words of an unsupported rule that are not of the fixed part. */
-export function printRest(rule: Rule): string {
-  const words = splitWords({ number: rule.line, text: rule.text }, '');
-  const start = words.findIndex(({ text }) => /^(-A|-I|--append|--insert)$/.test(text)) + 2;
-  const position = /^[0-9]+$/.test(words[start]?.text ?? '') ? 1 : 0;
-  let text = '';
-  for (let i = start + position; i < words.length; i++) {
-    const word = words[i];
-    if (word === undefined) break;
-    const negated = word.text === '!';
-    const args = FIXED.get((negated ? words[i + 1] : word)?.text ?? '');
-    if (args === undefined) text += ` ${printWord(word)}`;
-    else i += args + (negated ? 1 : 0);
-  }
-  return text;
+export function printRest({ rest = [] }: Rule): string {
+  return rest.map((word) => ` ${printWord(word)}`).join('');
 }
 
 function printWord({ text, quoted }: Token): string {

@@ -43,6 +43,8 @@ export interface ParsedRule {
   readonly target: TargetUse | undefined;
   /** What is not supported in it, e.g. `match recent`; only with `unsupported: 'skip'`. */
   readonly missing: string | undefined;
+  /** Then, the words that are not of the fixed part. */
+  readonly rest: readonly Token[] | undefined;
   /** True for a `-4` rule among IPv6 rules and the reverse: iptables passes over it. */
   readonly otherFamily: boolean;
 }
@@ -58,6 +60,9 @@ class RuleParser {
   private readonly environment: RuleEnvironment;
   private at = 0;
   private negation: Token | undefined;
+  /** Places of words that belong to the fixed part, and where the option that is being read begins. */
+  private readonly fixedWords = new Set<number>();
+  private start = 0;
   private readonly seen = new Set<string>();
   private fixed: FixedPart = {};
   private counters: Counters | undefined;
@@ -92,7 +97,9 @@ class RuleParser {
       });
     }
     const otherFamily = this.family !== undefined && this.family !== this.environment.family;
-    return { fixed: this.fixed, counters: this.counters, matches, target, missing: this.missing, otherFamily };
+    const { fixed, counters, missing } = this;
+    const rest = missing === undefined ? undefined : this.words.filter((_, i) => !this.fixedWords.has(i));
+    return { fixed, counters, matches, target, missing, rest, otherFamily };
   }
 
   /** Runs a part of the parsing; what is not supported ends it, or is noted when told to skip such rules. */
@@ -113,6 +120,7 @@ class RuleParser {
   }
 
   private step(): void {
+    if (this.negation === undefined) this.start = this.at;
     const word = this.next();
     if (word.text === '!') {
       if (this.negation !== undefined)
@@ -212,6 +220,7 @@ class RuleParser {
       default:
         this.family = letter === '-4' ? 4 : 6;
     }
+    if (!LOADING.has(letter)) for (let i = this.start; i < this.at; i++) this.fixedWords.add(i);
   }
 
   private extensionOption(
@@ -380,6 +389,7 @@ class RuleParser {
 const OWN_CHAIN = 'put its rules into a chain of your own';
 const SKIP_ADVICE = 'with --unsupported skip such rules never match and are listed in the report';
 const NEGATABLE = new Set(['-s', '-d', '-p', '-i', '-o', '-f']);
+const LOADING = new Set(['-m', '-j', '-g']);
 const WITHOUT_ARGUMENT = new Set(['-f', '-4', '-6']);
 
 function isVerdict(name: string): name is 'ACCEPT' | 'DROP' | 'RETURN' {

@@ -1,6 +1,6 @@
 /** The rules as written: what a parser yields, what printing and compiling start from. */
 import type { Family } from '../host/types.js';
-import type { MatchExtension, TargetExtension } from './extension.js';
+import type { MatchExtension, TargetExtension, Token } from './extension.js';
 
 export type TableName = 'raw' | 'mangle' | 'nat' | 'filter' | 'security';
 export type BuiltinChain = 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING';
@@ -75,6 +75,8 @@ export interface Rule {
   readonly text: string;
   /** Not understood and told to skip: never matches. */
   readonly unsupported: boolean;
+  /** Of such a rule, the words that are not of the fixed part. */
+  readonly rest?: readonly Token[] | undefined;
 }
 
 export interface SkippedRule {

@@ -291,6 +291,16 @@ describe('--unsupported skip', () => {
     expect(printRules(parse(printRules(ruleset), 'skip'))).toBe(printRules(ruleset));
   });
 
+  it.each([
+    ['-p tcp --dest 1.1.1.1 -m recent --update -j DROP', '-d 1.1.1.1/32 -p tcp -m recent --update -j DROP'],
+    ['! -s 10.0.0.0/8 --in-int=eth0 -m recent --set', '! -s 10.0.0.0/8 -i eth0 -m recent --set'],
+    ['-m recent --update --dest 1.1.1.1', '-m recent --update --dest 1.1.1.1'],
+  ])('prints an address once, however its option was written: %s', (rule, printed) => {
+    const once = printRules(parse(`*filter\n-A INPUT ${rule}\nCOMMIT\n`, 'skip'));
+    expect(once).toContain(`-A INPUT ${printed}\n`);
+    expect(printRules(parse(once, 'skip'))).toBe(once);
+  });
+
   it('still refuses a jump to nowhere', () => {
     expect(() => parse('*filter\n-A INPUT -j nowhere\nCOMMIT\n', 'skip')).toThrow(NatreplayError);
   });
