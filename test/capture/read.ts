@@ -2,6 +2,7 @@
 import {
   type CaptureReader,
   type CaptureWarning,
+  type CaptureWriter,
   createCaptureWriter,
   NOT_WRITTEN,
   type OutputInterface,
@@ -74,10 +75,11 @@ export async function copy(
 ): Promise<readonly WrittenFile[]> {
   const { outputs = [{ name: undefined }], output = () => 0, size = SMALL, length = () => undefined } = options;
   const reader = typeof from === 'string' ? await openCapture(from) : from;
-  const writer = await createCaptureWriter(to, { source: reader, outputs });
+  let writer: CaptureWriter | undefined;
   const slab = new Slab(size);
   let first = 0;
   try {
+    writer = await createCaptureWriter(to, { source: reader, outputs });
     while (await reader.next(slab)) {
       const { records } = slab;
       const { count, capturedLength, wireLength } = records;
@@ -94,13 +96,13 @@ export async function copy(
       first += count;
     }
     await writer.close();
+    return writer.files;
   } catch (error) {
-    await writer.abort();
+    await writer?.abort();
     throw error;
   } finally {
     await reader.close();
   }
-  return writer.files;
 }
 
 export { NOT_WRITTEN };

@@ -173,6 +173,8 @@ describe('reads that are abandoned', () => {
       // Lets the thread that still waits go.
       writeSync(writer, 'natreplay!');
       closeSync(writer);
+      // Nobody else shall have that copy.
+      vi.resetModules();
     }
   });
 });
