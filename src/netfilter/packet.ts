@@ -127,6 +127,30 @@ class EntryView implements ConnectionView {
   }
 }
 
+/**
+ * What the rules of raw see behind one that says how to track the packet: the template that is attached to it, with
+ * nothing in it, is a connection to them (kernel: nf_ct_tmpl_alloc).
+ */
+const NOBODY = new Uint32Array(4);
+const TEMPLATE: ConnectionView = {
+  mark: 0,
+  setMark: () => {},
+  original: true,
+  protocol: 0,
+  originalSource: NOBODY,
+  originalDestination: NOBODY,
+  originalSourcePort: 0,
+  originalDestinationPort: 0,
+  replySource: NOBODY,
+  replyDestination: NOBODY,
+  replySourcePort: 0,
+  replyDestinationPort: 0,
+  seenReply: false,
+  assured: false,
+  confirmed: true,
+  expiresIn: 0,
+};
+
 const upper: UpperLayer = { protocol: 0, offset: 0, fragmentOffset: 0, isFragment: false };
 
 /** Bit of `Packet.zone` beside the zone word. */
@@ -271,8 +295,13 @@ export class Packet implements PacketContext {
       case CT_UNTRACKED:
         return STATE_UNTRACKED;
       default:
-        return STATE_INVALID;
+        return this.showsTemplate ? STATE_NEW : STATE_INVALID;
     }
+  }
+
+  /** In raw, behind a rule with CT. */
+  private get showsTemplate(): boolean {
+    return this.hasTemplate && this.info === CT_OFF;
   }
 
   private natBits(): number {
@@ -281,7 +310,8 @@ export class Packet implements PacketContext {
   }
 
   get connection(): ConnectionView | undefined {
-    return this.entry < 0 ? undefined : this.entryView;
+    if (this.entry >= 0) return this.entryView;
+    return this.showsTemplate ? TEMPLATE : undefined;
   }
 
   /** To be called when the entry's tuples were changed. */

@@ -42,6 +42,45 @@ const unreachable = (iface: string, src: string, dst: string, about: Uint8Array)
 
 export const ZONE_CASES: readonly KernelCase[] = [
   {
+    name: 'what a rule of raw sees behind CT and NOTRACK',
+    host: HOST,
+    rules: rules([
+      'PREROUTING -p tcp -j CT --zone 1',
+      'PREROUTING -p icmp -j NOTRACK',
+      ...['NEW', 'ESTABLISHED', 'RELATED', 'INVALID', 'UNTRACKED', 'SNAT', 'DNAT'].map(
+        (state) => `PREROUTING -m conntrack --ctstate ${state}`,
+      ),
+      ...[
+        '! --ctstate NEW',
+        '--ctproto tcp',
+        '! --ctproto tcp',
+        '--ctorigsrc 192.168.1.10',
+        '! --ctorigsrc 192.168.1.10',
+        '--ctorigsrc 0.0.0.0',
+        '--ctorigdstport 80',
+        '! --ctorigdstport 80',
+        '--ctstatus NONE',
+        '--ctstatus CONFIRMED',
+        '--ctstatus ASSURED',
+        '--ctstatus SEEN_REPLY',
+        '! --ctstatus CONFIRMED',
+        '--ctexpire 0',
+        '! --ctexpire 0',
+        '--ctdir ORIGINAL',
+        '--ctdir REPLY',
+      ].map((what) => `PREROUTING -m conntrack ${what}`),
+      'PREROUTING -m connmark --mark 0',
+      'PREROUTING -m connmark ! --mark 0',
+    ]),
+    steps: [
+      from('lan'),
+      datagram('lan', CLIENT, SERVER),
+      { iface: 'lan', packet: icmp({ src: '192.168.1.10', dst: '198.51.100.1', type: 8 }) },
+      from('wan', 'SA', SERVER, CLIENT),
+      from('lan', 'SF'),
+    ],
+  },
+  {
     name: 'the same tuple from two interfaces, a zone each',
     host: HOST,
     rules: rules([
