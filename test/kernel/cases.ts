@@ -5,8 +5,9 @@
 import type { HostFile } from '../../src/host/hostschema.js';
 import { parseRules } from '../../src/rules/index.js';
 import { describeMismatch, ipPacket } from '../../src/verify/compare.js';
-import { type Backend, Gateway, type KernelDelivery, type KernelOutput } from '../../src/verify/gateway.js';
+import type { KernelDelivery, KernelOutput } from '../../src/verify/gateway.js';
 import { compareConntrack, compareCounters } from '../../src/verify/listings.js';
+import { countedFrom, Gateways } from './gateways.js';
 import { ether, say } from './packets.js';
 import {
   comparePrediction,
@@ -65,10 +66,13 @@ export interface CaseAnswer {
   readonly differing: readonly string[];
 }
 
-export async function askKernel(test: KernelCase, backend: Backend = 'legacy'): Promise<CaseAnswer> {
-  const { host, rules, rules6, answers = false } = test;
-  const gateway = await Gateway.open({ host, rules, rules6, backend, answers });
+/** `shared`: where the case may find a gateway of another one; without, it gets one of its own. */
+export async function askKernel(test: KernelCase, shared?: Gateways): Promise<CaseAnswer> {
+  const gateways = shared ?? new Gateways();
   try {
+    const { host, rules, rules6, answers = false } = test;
+    const gateway = await gateways.get({ host, rules, rules6, backend: 'legacy', answers });
+    const first = gateway.sent;
     const packets: SentPacket[] = [];
     const outputs: KernelOutput[] = [];
     const delivered: KernelDelivery[] = [];
@@ -78,7 +82,7 @@ export async function askKernel(test: KernelCase, backend: Backend = 'legacy'): 
       const sent = { iface, frame: ether(packet), time: Date.now() };
       if (toAll) sent.frame.fill(0xff, 0, 6);
       packets.push(sent);
-      const result = await gateway.send([sent]);
+      const result = countedFrom(first, await gateway.send([sent]));
       outputs.push(...result.outputs);
       delivered.push(...result.delivered);
     }
@@ -110,7 +114,7 @@ export async function askKernel(test: KernelCase, backend: Backend = 'legacy'): 
       ],
     };
   } finally {
-    await gateway.close();
+    if (shared === undefined) await gateways.close();
   }
 }
 

@@ -1,17 +1,20 @@
 /** NAT, marks and tables, held to the running kernel case by case. */
 import { spawnSync } from 'node:child_process';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { neededCommands } from '../../src/verify/gateway.js';
 import { needs } from '../support/requirements.js';
 import { askKernel } from './cases.js';
+import { Gateways } from './gateways.js';
 import { NAT_CASES } from './nat-cases.js';
 
 const requirement = needs({ root: true, commands: [...neededCommands('legacy'), ...neededCommands('nft'), 'unshare'] });
 const title = requirement.skip ? `NAT (${requirement.reason})` : 'NAT, as the kernel';
 
 describe.skipIf(requirement.skip)(title, () => {
+  const gateways = new Gateways();
+  afterAll(() => gateways.close());
   it.each(NAT_CASES.map((test) => [test.name, test] as const))('%s', async (_name, test) => {
-    const { differing, predicted } = await askKernel(test);
+    const { differing, predicted } = await askKernel(test, gateways);
     expect(differing).toEqual([]);
     expect(counted(restored(predicted.counters))).toEqual(counted(predicted.counters));
   });
@@ -20,7 +23,7 @@ describe.skipIf(requirement.skip)(title, () => {
     const marks = NAT_CASES.find(({ name }) => name.startsWith('A1'));
     expect(marks).toBeDefined();
     if (marks === undefined) return;
-    const { predicted } = await askKernel(marks);
+    const { predicted } = await askKernel(marks, gateways);
     expect(counted(restored(predicted.counters, 'nft'))).toEqual(counted(predicted.counters));
   });
 });

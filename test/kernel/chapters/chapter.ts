@@ -7,9 +7,10 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { HostFile } from '../../../src/host/hostschema.js';
 import { describeMismatch, ipPacket } from '../../../src/verify/compare.js';
 import { differingFields } from '../../../src/verify/fields.js';
-import { type Backend, Gateway, type KernelPacket, neededCommands } from '../../../src/verify/gateway.js';
+import { type Backend, type Gateway, type KernelPacket, neededCommands } from '../../../src/verify/gateway.js';
 import { compareConntrack, compareCounters } from '../../../src/verify/listings.js';
 import { needs } from '../../support/requirements.js';
+import { countedFrom, Gateways } from '../gateways.js';
 import {
   build,
   type InStep,
@@ -90,11 +91,11 @@ export function chapter(title: string, defaults: ChapterDefaults, cases: readonl
     );
     if (asked.length === 0) continue;
     describe.skipIf(requirement.skip)(`${title}: the running kernel, iptables-${backend}${suffix}`, () => {
-      const gateways = new Gateways(backend);
+      const gateways = new Gateways();
       afterAll(() => gateways.close());
       it.each(asked.map((test) => [test.name, test] as const))('%s', async (_name, test) => {
         const rules = saveText(test.rules);
-        const kernel = new Kernel(await gateways.get(test.host, rules), rules);
+        const kernel = new Kernel(await gateways.get({ host: test.host, rules: withAllTables(rules), backend }), rules);
         expect(await problems(test, kernel)).toEqual([]);
         expect(await differences(test, rules, backend, kernel)).toEqual([]);
       });
@@ -268,11 +269,7 @@ class Kernel implements Judge {
     const first = this.#first;
     const before = this.#run.packets.length;
     const time = Date.now();
-    const result = await this.gateway.send(packets);
-    const renumber = <T extends { readonly input: number }>(items: readonly T[]): T[] =>
-      items.map((item) => ({ ...item, input: item.input - first }));
-    const outputs = renumber(result.outputs);
-    const delivered = renumber(result.delivered);
+    const { outputs, delivered } = countedFrom(first, await this.gateway.send(packets));
     this.#run = {
       packets: [...this.#run.packets, ...packets.map((packet) => ({ ...packet, time }))],
       outputs: [...this.#run.outputs, ...outputs],
@@ -294,29 +291,5 @@ class Kernel implements Judge {
 
   connections(): Promise<string> {
     return this.gateway.conntrack();
-  }
-}
-
-/** A gateway for each host; for a later case with the same one the rules are loaded anew and connections forgotten. */
-class Gateways {
-  readonly #open = new Map<string, Gateway>();
-
-  constructor(readonly backend: Backend) {}
-
-  async get(host: HostFile, text: string): Promise<Gateway> {
-    const key = JSON.stringify(host);
-    const rules = withAllTables(text);
-    const known = this.#open.get(key);
-    if (known !== undefined) {
-      await known.reload(rules);
-      return known;
-    }
-    const gateway = await Gateway.open({ host, rules, backend: this.backend });
-    this.#open.set(key, gateway);
-    return gateway;
-  }
-
-  async close(): Promise<void> {
-    await Promise.all([...this.#open.values()].map((gateway) => gateway.close()));
   }
 }
