@@ -10,7 +10,7 @@ import { type ReplayOptions, replay } from '../../src/pipeline/replay.js';
 import { parseRules } from '../../src/rules/parse.js';
 import { temporaryFolder } from '../capture/build.js';
 import { NETS, step, trafficOf } from '../support/nets.js';
-import { frame, pcapFile } from '../support/packets.js';
+import { frame, pcapFile, udp } from '../support/packets.js';
 
 const folder = temporaryFolder();
 const PEER = '02:00:00:00:00:99';
@@ -92,4 +92,29 @@ describe.each(NETS)('%s', (name, net) => {
       { numRuns: 25 },
     );
   }, 30_000);
+});
+
+describe('files of their own', () => {
+  const host = hostFromOptions({ iface: ['eth0=192.0.2.1/24', 'eth1=10.0.0.1/8'], route: [] });
+  const rules = parseRules('*nat\n-A POSTROUTING -o eth0 -j MASQUERADE\nCOMMIT\n', {
+    file: 'rules',
+    family: 4,
+    unsupported: 'stop',
+  });
+  /** Neither IP nor of a stated interface, so that it goes to the file of no interface; between packets that are forwarded. */
+  const arp = Uint8Array.from({ length: 42 }, (_, k) => (k === 12 ? 8 : k === 13 ? 6 : k));
+  const query = frame(PEER, macOf(1), udp({ src: '10.0.0.7:4000', dst: '192.0.2.9:53', payload: 'query' }));
+  const answer = frame(PEER, macOf(0), udp({ src: '192.0.2.9:53', dst: '192.0.2.1:4000', payload: 'answer' }));
+
+  it('are made for interfaces and for what has none, with the hot path as without', async () => {
+    const frames = [query, arp, answer, query, arp, arp, query, answer].map((bytes, at) => ({ at, frame: bytes }));
+    const captures = [{ path: folder('mixed.pcap', pcapFile(frames, 1)) }];
+    const files = async (name: string, hotPath: boolean) => {
+      const { result } = await replay({ captures, host, rules, output: folder(`${name}-{iface}.pcap`), hotPath });
+      return result.outputs.map(({ iface, path, records }) => ({ iface, records, hex: readFileSync(path, 'hex') }));
+    };
+    const stages = await files('stages', false);
+    expect(await files('hot', true)).toEqual(stages);
+    expect(stages.map(({ iface, records }) => `${records} ${iface}`)).toEqual(['3 eth0', '3 undefined', '2 eth1']);
+  });
 });

@@ -38,11 +38,18 @@ export class OutputFile {
     private readonly iface: string | undefined,
     private readonly options: CaptureWriterOptions,
     private readonly sink: ByteSink,
+    private readonly alone: boolean,
   ) {}
 
-  static async open(path: string, iface: string | undefined, options: CaptureWriterOptions): Promise<OutputFile> {
+  /** `alone`: the slabs go into no other file; one of several may have no interface's name either. */
+  static async open(
+    path: string,
+    iface: string | undefined,
+    options: CaptureWriterOptions,
+    alone: boolean,
+  ): Promise<OutputFile> {
     await assertDistinct(options.inputs ?? [], path);
-    return new OutputFile(path, iface, options, await openSink(path));
+    return new OutputFile(path, iface, options, await openSink(path), alone);
   }
 
   /** Encodes at once, before it returns, and then writes. */
@@ -72,8 +79,7 @@ export class OutputFile {
       if (from === 'pcapng') return new PcapngCopyEncoder(outputs, this.sink.seekable);
       return new PcapngConvertEncoder(source.interfaces, outputs);
     }
-    if (from === 'pcap' && source.fileHeader !== undefined)
-      return new PcapCopyEncoder(source.fileHeader, this.iface === undefined);
+    if (from === 'pcap' && source.fileHeader !== undefined) return new PcapCopyEncoder(source.fileHeader, this.alone);
     return new PcapConvertEncoder(this.path, source.interfaces);
   }
 

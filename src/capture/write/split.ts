@@ -91,7 +91,7 @@ export class SplitWriter implements CaptureWriter {
     let file = this.fileOfName.get(name);
     if (file === undefined) {
       file = this.opened.length;
-      const opened = await OutputFile.open(this.pathFor(name), name, this.options);
+      const opened = await OutputFile.open(this.pathFor(name), name, this.options, false);
       this.opened.push(opened);
       this.fileOfName.set(name, file);
       for (const blocks of this.earlier) await opened.writeEarlierBlocks(blocks, layout);

@@ -15,7 +15,7 @@ import { IFACE_PLACEHOLDER, SplitWriter } from './split.js';
 export async function createCaptureWriter(target: string, options: CaptureWriterOptions): Promise<CaptureWriter> {
   return target.includes(IFACE_PLACEHOLDER)
     ? new SplitWriter(target, options)
-    : new SingleWriter(await OutputFile.open(target, undefined, options));
+    : new SingleWriter(await OutputFile.open(target, undefined, options, true));
 }
 
 const NO_EXTRAS: readonly ExtraRecord[] = [];

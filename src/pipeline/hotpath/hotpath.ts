@@ -168,7 +168,8 @@ export class HotPath {
 
   /** A packer for slabs of the workspace (see Slab). It may be called whatever slab was loaded last. */
   readonly pack = (slab: Slab, output: Int32Array, bigEndian: boolean): PackedRecords | undefined => {
-    if (this.options.workspace.addressOf(slab.bytes) < 0) return undefined;
+    const { workspace } = this.options;
+    if (workspace.addressOf(slab.bytes) < 0 || workspace.addressOf(output) < 0) return undefined;
     this.setRecords(slab, output);
     const { count, shortened } = slab.records;
     const end = this.loops.pack(slab.bytes.byteOffset, count, shortened > 0 ? 1 : 0, bigEndian ? 1 : 0);
