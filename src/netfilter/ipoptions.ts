@@ -3,7 +3,8 @@
  * ip_options_fragment). KERNEL.md E7, E8.
  *
  * The kernel looks at them after routing: it drops what is malformed or asks for source routing, writes its address
- * and the time into record-route and timestamp options, and, where the packet is sent on, the address it leaves by.
+ * and the time into record-route and timestamp options, and, where the packet is sent on, the address it leaves by into
+ * record-route.
  */
 import { IPV4_MIN_HEADER, ipv4HeaderLength } from '../packet/ipv4.js';
 import { writeHeaderChecksum } from './defrag/ipv4.js';
@@ -35,9 +36,11 @@ export interface OptionsHost {
 
 /** What has to be done with the options when the packet is sent on. */
 export interface CompiledOptions {
-  /** Offset in the view where the egress address is to be written, 0 for nowhere. */
+  /**
+   * Offset in the view where the egress address is to be written, 0 for nowhere. Only record-route has one: beside a
+   * timestamp the kernel leaves what the host calls itself towards the sender.
+   */
   readonly recordAt: number;
-  readonly timestampAt: number;
   /** Bytes were changed: the header checksum has to be reckoned anew. */
   readonly changed: boolean;
 }
@@ -80,7 +83,6 @@ export function compileOptions(
 
 class OptionsReader implements CompiledOptions {
   recordAt = 0;
-  timestampAt = 0;
   changed = false;
   private sourceRoute = false;
   private hasRecord = false;
@@ -187,7 +189,6 @@ class OptionsReader implements CompiledOptions {
     if (pointer + 7 > length) return false;
     if (kind === TS_AND_ADDRESS) {
       view.setUint32(slot, this.host.ownAddress());
-      this.timestampAt = slot;
     } else if (this.host.isUnicast(view.getUint32(slot))) {
       return true;
     }
@@ -205,6 +206,5 @@ class OptionsReader implements CompiledOptions {
 /** Writes the address the packet leaves by, and the header checksum (kernel: ip_forward_options). */
 export function forwardOptions(view: DataView, ip: number, options: CompiledOptions, egressAddress: number): void {
   if (options.recordAt !== 0) view.setUint32(options.recordAt, egressAddress);
-  if (options.timestampAt !== 0) view.setUint32(options.timestampAt, egressAddress);
   if (options.changed) writeHeaderChecksum(view, ip, ipv4HeaderLength(view, ip));
 }

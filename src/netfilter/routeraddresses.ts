@@ -6,7 +6,7 @@ import type { Packet } from './packet.js';
 import type { RouteCache } from './routecache.js';
 
 /** Of a packet that has none. */
-export const NO_OPTIONS: CompiledOptions = { recordAt: 0, timestampAt: 0, changed: false };
+export const NO_OPTIONS: CompiledOptions = { recordAt: 0, changed: false };
 
 const NOBODY = new Uint32Array(4);
 
