@@ -21,6 +21,7 @@ import type { Ruleset } from '../rules/types.js';
 import { type AttributedFrame, compareOutputs, ipPacket, type Mismatch } from './compare.js';
 import { type ConnectionComparison, compareConnections } from './connections.js';
 import { type CounterComparison, compareRuleCounters } from './counters.js';
+import { fragmentIds } from './fragmentid.js';
 import { Gateway, type SendResult } from './gateway.js';
 import type { Keeper } from './keep.js';
 import { MAX_MTU, type Sender, unreachableInterfaces } from './layout.js';
@@ -171,6 +172,7 @@ class Run {
   #differing = 0;
   #milliseconds = 0;
   #lastTime = 0;
+  readonly #fragmentIds = fragmentIds();
 
   constructor(
     private readonly options: VerifyOptions,
@@ -241,7 +243,7 @@ class Run {
       );
       this.#verdicts.set(judged.verdict, (this.#verdicts.get(judged.verdict) ?? 0) + 1);
       const predicted = predictedFrames(judged, first + k);
-      const { mismatches } = compareOutputs(kernel, predicted);
+      const { mismatches } = compareOutputs(kernel, predicted, this.#fragmentIds);
       if (mismatches.length > 0) this.#note(packet, judged, mismatches);
       await this.options.keeper?.packet(packet, time, kernel, predicted);
     }
