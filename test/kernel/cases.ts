@@ -9,14 +9,7 @@ import type { KernelDelivery, KernelOutput } from '../../src/verify/gateway.js';
 import { compareConntrack, compareCounters } from '../../src/verify/listings.js';
 import { countedFrom, Gateways } from './gateways.js';
 import { ether, say } from './packets.js';
-import {
-  comparePrediction,
-  connectionsText,
-  counters6Text,
-  countersText,
-  type PortRange,
-  Prediction,
-} from './prediction.js';
+import { comparePrediction, connectionsText, counters6Text, countersText, Prediction } from './prediction.js';
 import type { SentPacket } from './traffic.js';
 
 /** A packet (from its IP header on) that arrives at an interface. */
@@ -45,8 +38,6 @@ export interface KernelCase {
   readonly expected?: readonly string[];
   /** Undefined: what is listed is only compared. */
   readonly connections?: readonly string[];
-  /** First port of the range that a source port is drawn from. */
-  readonly firstPort?: PortRange;
   /** What the host itself says about the packets is compared, too. */
   readonly answers?: boolean;
   /** What the kernel's random choice decides, in counters or connections: not compared. */
@@ -91,7 +82,7 @@ export async function askKernel(test: KernelCase, shared?: Gateways): Promise<Ca
       hostPackets: answers,
       rules6: rules6 === undefined ? undefined : parseRules(rules6, { file: 'rules6', family: 6, unsupported: 'stop' }),
     });
-    const { mismatches } = comparePrediction(run, prediction, test.firstPort);
+    const { mismatches } = comparePrediction(run, prediction);
     const conntrack = await gateway.conntrack();
     const counters = await gateway.counters();
     const listings =

@@ -23,7 +23,7 @@ export async function runScenario(
   count: number,
   change: Partial<TrafficPlan> = {},
 ): Promise<ScenarioRun> {
-  const { host, rules, rules6, traffic, firstPort } = scenario;
+  const { host, rules, rules6, traffic } = scenario;
   const gateway = await Gateway.open({ host, rules, rules6, backend });
   try {
     const run = await runTraffic(gateway, { ...traffic, ...change }, seed, count);
@@ -31,7 +31,7 @@ export async function runScenario(
       backend,
       rules6: rules6 === undefined ? undefined : parsed6(rules6),
     });
-    const { agreed, mismatches, reasons } = comparePrediction(run, prediction, firstPort);
+    const { agreed, mismatches, reasons } = comparePrediction(run, prediction);
     const listings = [
       ...compareCounters(await gateway.counters(), countersText(prediction)),
       ...(rules6 === undefined ? [] : compareCounters(await gateway.counters6(), counters6Text(prediction))),

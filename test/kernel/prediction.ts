@@ -28,9 +28,6 @@ import { TO_HOST } from './language.js';
 import { upperLayer } from './oddities6.js';
 import type { SentPacket, TrafficRun } from './traffic.js';
 
-/** First port of the range a random choice is made from; undefined: the class of the own port (B2). */
-export type PortRange = (protocol: number, egress: string) => number | undefined;
-
 interface Judged {
   readonly verdict: number;
   readonly iface: string;
@@ -101,7 +98,7 @@ export interface TrafficComparison {
 }
 
 /** Feeds what the kernel was sent to the engine and compares everything that came out, deliveries included. */
-export function comparePrediction(run: TrafficRun, prediction: Prediction, _range?: PortRange): TrafficComparison {
+export function comparePrediction(run: TrafficRun, prediction: Prediction): TrafficComparison {
   const kernel: AttributedFrame[] = [
     ...run.outputs,
     ...run.delivered.map((d) => ({ input: d.input, iface: TO_HOST, frame: Buffer.concat([ETHERNET_IPV4, d.packet]) })),

@@ -10,8 +10,6 @@ export interface Scenario {
   /** IPv6 rules; undefined: none. */
   readonly rules6?: string;
   readonly traffic: TrafficPlan;
-  /** First port of the range that a source port is drawn from, where a rule with such a range applies. */
-  readonly firstPort?: (protocol: number, egress: string) => number | undefined;
 }
 
 const machines = (iface: string, prefix: string, from: number, count: number) =>
@@ -87,7 +85,6 @@ export const SCENARIOS: readonly Scenario[] = [
       'POSTROUTING -o wan -j SNAT --to-source 203.0.113.7',
     ),
     traffic: outbound([4000, 4001, 10010]),
-    firstPort: (protocol, egress) => (egress !== 'wan' ? undefined : { 6: 10000, 17: 3900 }[protocol]),
   },
   {
     name: 'DNAT to a range of addresses',

@@ -3,14 +3,18 @@
  * anything differs, 2 for bad usage:
  *
  *   npm run fuzz:kernel -- --seeds 1000 [--first N] [--packets N] [--ipv6] [--backend nft] [--minimise]
- *                          [--odd 0.05] [--errors 0.04] [--fragments 0.05] [--show] [--stop]
+ *                          [--odd 0.05] [--errors 0.04] [--fragments 0.05] [--show] [--stop] [--scenario NAME]
  *
+ * `--scenario` takes host and rules from scenarios.ts (those whose name contains NAME; '' is all) instead of making them up.
  * The same seed makes the same host, rules and choices; `--show` prints them. What the kernel draws at random (ports)
  * differs from run to run, so a seed that failed may need a second try.
  */
 import { parseArgs } from 'node:util';
 import { ipPacket } from '../../../src/verify/compare.js';
+import { runScenario } from '../mismatches.js';
 import { say } from '../packets.js';
+import { SCENARIOS } from '../scenarios.js';
+import { SCENARIOS6 } from '../scenarios6.js';
 import { caseOf, fuzz, type Outcome } from './case.js';
 import { minimise } from './minimise.js';
 import { rulesText } from './rules.js';
@@ -28,6 +32,7 @@ const { values } = parseArgs({
     minimise: { type: 'boolean', default: false },
     show: { type: 'boolean', default: false },
     stop: { type: 'boolean', default: false },
+    scenario: { type: 'string' },
   },
 });
 if (values.backend !== 'legacy' && values.backend !== 'nft') {
@@ -48,6 +53,10 @@ const knobs = { odd: number('odd'), errors: number('errors'), fragments: number(
 const total = { seeds: 0, packets: 0, forwarded: 0, delivered: 0, translated: 0, mismatches: 0, failed: 0 };
 const started = Date.now();
 
+if (values.scenario !== undefined) {
+  await playScenarios(values.scenario);
+  process.exit();
+}
 for (let seed = first; seed < first + number('seeds'); seed++) {
   if (values.show) show(seed);
   const outcome = await fuzz(seed, count, family, backend, knobs);
@@ -69,6 +78,24 @@ console.log(
     `${total.mismatches} mismatches in ${total.failed} seeds, ${((Date.now() - started) / 1000).toFixed(0)} s`,
 );
 process.exitCode = total.failed === 0 ? 0 : 1;
+
+async function playScenarios(name: string): Promise<void> {
+  const scenarios = (family === 6 ? SCENARIOS6 : SCENARIOS).filter((scenario) => scenario.name.includes(name));
+  let runs = 0;
+  let differing = 0;
+  for (const scenario of scenarios) {
+    for (let seed = first; seed < first + number('seeds'); seed++) {
+      const run = await runScenario(scenario, backend, seed, count, knobs);
+      runs++;
+      if (run.differing.length === 0) continue;
+      differing++;
+      console.log(`${scenario.name}, seed ${seed}: ${run.agreed} outputs agree, ${run.differing.length} differences`);
+      for (const line of run.differing.slice(0, 5)) console.log(`  ${line}`);
+    }
+  }
+  console.log(`${scenarios.length} scenarios, ${runs} runs of ${count} packets, ${differing} with differences`);
+  process.exitCode = differing === 0 ? 0 : 1;
+}
 
 function show(seed: number): void {
   const { host, rules } = caseOf(seed, family, backend);
