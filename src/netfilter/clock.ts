@@ -51,6 +51,20 @@ export class CaptureClock {
     if (time > (state[TIME] as number)) this.setTime(time);
   }
 
+  /**
+   * As `advance`, but false, with the time as it was, where that would sweep: who holds references to entries has to
+   * finish with them first. Hot path.
+   */
+  advanceWithoutSweep(seconds: number, nanoseconds: number): boolean {
+    const { state } = this;
+    if (seconds !== state[SECOND]) this.setSecond(seconds);
+    const time = (state[BASE] as number) + ((nanoseconds / 1_000_000) | 0);
+    if (time <= (state[TIME] as number)) return true;
+    if (time - (state[LAST_SWEEP] as number) >= LEAP) return false;
+    state[TIME] = time;
+    return true;
+  }
+
   private setSecond(seconds: number): void {
     const { state } = this;
     if (state[BEGUN] === 0) state[FIRST] = seconds;

@@ -148,7 +148,8 @@ export class FastPath {
     for (let i = start; i < end; i++) {
       const reference = references[i - from] as number;
       if (reference < 0 || ((flags[i] as number) & NOT_PLAIN) !== 0) return i;
-      clock.advance(seconds[i] as number, nanoseconds[i] as number);
+      // The records before this one are not rewritten yet, which takes their entries.
+      if (!clock.advanceWithoutSweep(seconds[i] as number, nanoseconds[i] as number)) return i;
       const now = clock.time | 0;
       const direction = reference & 1;
       const at = ((reference >> 1) << ENTRY4_SHIFT) + meta;

@@ -94,19 +94,20 @@ describe.each(NETS)('%s', (name, net) => {
   }, 30_000);
 });
 
-describe('files of their own', () => {
+describe('a gateway', () => {
   const host = hostFromOptions({ iface: ['eth0=192.0.2.1/24', 'eth1=10.0.0.1/8'], route: [] });
   const rules = parseRules('*nat\n-A POSTROUTING -o eth0 -j MASQUERADE\nCOMMIT\n', {
     file: 'rules',
     family: 4,
     unsupported: 'stop',
   });
+  const DAY = 86_400;
   /** Neither IP nor of a stated interface, so that it goes to the file of no interface; between packets that are forwarded. */
   const arp = Uint8Array.from({ length: 42 }, (_, k) => (k === 12 ? 8 : k === 13 ? 6 : k));
   const query = frame(PEER, macOf(1), udp({ src: '10.0.0.7:4000', dst: '192.0.2.9:53', payload: 'query' }));
   const answer = frame(PEER, macOf(0), udp({ src: '192.0.2.9:53', dst: '192.0.2.1:4000', payload: 'answer' }));
 
-  it('are made for interfaces and for what has none, with the hot path as without', async () => {
+  it('writes a file for each interface and one for what has none, with the hot path as without', async () => {
     const frames = [query, arp, answer, query, arp, arp, query, answer].map((bytes, at) => ({ at, frame: bytes }));
     const captures = [{ path: folder('mixed.pcap', pcapFile(frames, 1)) }];
     const files = async (name: string, hotPath: boolean) => {
@@ -116,5 +117,13 @@ describe('files of their own', () => {
     const stages = await files('stages', false);
     expect(await files('hot', true)).toEqual(stages);
     expect(stages.map(({ iface, records }) => `${records} ${iface}`)).toEqual(['3 eth0', '3 undefined', '2 eth1']);
+  });
+
+  it.each([false, true])('translates what came just before a leap in time (hot path: %s)', async (hotPath) => {
+    const frames = [0, 1, 2, 2 + 14 * DAY, 3 + 14 * DAY, 4 + 40 * DAY].map((at) => ({ at, frame: query }));
+    const captures = [{ path: folder('leap.pcap', pcapFile(frames, 1)) }];
+    const { result } = await replay({ captures, host, rules, hotPath });
+    expect(result.verdicts).toMatchObject({ forward: 6, translated: 6 });
+    expect(result.connections).toMatchObject({ created: 3, live: 1 });
   });
 });
