@@ -1,5 +1,6 @@
 /** Puts into the namespaces what layout.ts planned, with the system's own tools, and loads the rules. */
 import { NatreplayError } from '../errors.js';
+import { withBuiltinChains } from './builtinchains.js';
 import { firstLines, run, runChecked } from './commands.js';
 import { HEADROOM_BATCH } from './headroom.js';
 import {
@@ -64,7 +65,8 @@ export async function furnish(
 export async function loadRules(options: GatewayOptions, namespaces: Namespaces): Promise<void> {
   const load = async (program: string, text: string): Promise<void> => {
     const wait = options.backend === 'legacy' ? ['-w', '30'] : [];
-    const result = await run(Namespaces.inside(namespaces.gateway, [program, ...wait]), text);
+    const complete = options.backend === 'nft' ? withBuiltinChains(text) : text;
+    const result = await run(Namespaces.inside(namespaces.gateway, [program, ...wait]), complete);
     if (result.status === 0) return;
     throw new NatreplayError('VERIFY_RULES_REFUSED', `${program} refuses the rules: ${firstLines(result)}`);
   };
