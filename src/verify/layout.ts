@@ -184,7 +184,9 @@ export function routeBatch(routes: readonly RouteJson[], layout: Layout): string
   const wanted = usable.filter((route) => inMain(route) || route.protocol !== 'kernel');
   // A gateway has to be on a link that is already reachable.
   const ordered = [...wanted.filter((route) => !hasGateway(route)), ...wanted.filter(hasGateway)];
-  return `route flush table main\n${ordered.map(routeLine).join('\n')}\n`;
+  // Two addresses of one network imply its route twice; the kernel takes the same route once.
+  const lines = new Set(ordered.map(routeLine));
+  return `route flush table main\n${[...lines].join('\n')}\n`;
 }
 
 function routeDevices(route: RouteJson): string[] {

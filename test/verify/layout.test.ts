@@ -70,6 +70,13 @@ describe('how a gateway is furnished', () => {
     ]);
   });
 
+  it('adds a route once that two addresses of an interface imply', () => {
+    const connected = { dst: 'fe80::/64', dev: 'eth0', protocol: 'kernel', metric: 256 };
+    expect(routeBatch([connected, { ...connected }], layout)).toBe(
+      'route flush table main\nroute append fe80::/64 dev eth0 proto kernel metric 256\n',
+    );
+  });
+
   it('writes settings of interfaces whose names hold dots, `all` first', () => {
     const sysctls = { 'net.ipv4.conf.eth0/100.rp_filter': '1', 'net.ipv4.conf.all.rp_filter': '2' };
     expect(hostSysctls(sysctls, false).match(/\/proc\/sys\/[^']+/g)).toEqual([
