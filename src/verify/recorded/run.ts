@@ -17,14 +17,12 @@ import {
   CT_NEW,
   CT_NONE,
   INGRESS_UNKNOWN,
-  ResultColumns,
   VERDICT_DROP,
   VERDICT_FORWARD,
   VERDICT_HELD,
   VERDICT_LOCAL,
 } from '../../netfilter/results.js';
-import { FLAG_OUTGOING, KIND_CUT, KIND_OTHER, PacketColumns } from '../../packet/columns.js';
-import { LINKTYPE_ETHERNET } from '../../packet/link.js';
+import { FLAG_OUTGOING } from '../../packet/columns.js';
 import { type ChecksumMode, parseSlab } from '../../packet/parse.js';
 import { PROTO_TCP, PROTO_UDP } from '../../packet/transport.js';
 import { IngressStage, LOCAL_NAME } from '../../pipeline/ingress.js';
@@ -33,11 +31,12 @@ import type { CaptureInput } from '../../pipeline/replay.js';
 import { samplePackets } from '../../pipeline/samples.js';
 import type { LearntPorts } from '../../report/types.js';
 import type { Ruleset, TableName } from '../../rules/types.js';
+import { Bench, CapturedInterfaces, interfaceOfMac, ipBytes } from './captured.js';
 import { Findings, type Undrawn } from './findings.js';
 import { type PortAnswers, PortLearner, RememberedPorts } from './learner.js';
 import { Lookahead, type LookaheadOptions, timeOf } from './lookahead.js';
 import { Matcher } from './matcher.js';
-import { Anatomy, answerTo, isIpPacket, isSyn } from './packet.js';
+import { Anatomy, answerTo, isSyn } from './packet.js';
 import type { Received, Sent } from './store.js';
 import type { RecordedReport } from './types.js';
 
@@ -413,83 +412,8 @@ interface Stages {
   readonly judging: IngressStage;
 }
 
-/** Columns for a slab, and the frame numbers of the files on this pass over them. */
-class Bench {
-  readonly columns: PacketColumns;
-  readonly results: ResultColumns;
-
-  constructor(
-    private readonly capacity: number,
-    readonly frames = new FrameNumbers(),
-  ) {
-    this.columns = new PacketColumns(capacity);
-    this.results = new ResultColumns(capacity);
-  }
-
-  for(slab: Slab): Bench {
-    const { capacity } = slab.records;
-    return capacity <= this.capacity ? this : new Bench(capacity, this.frames);
-  }
-}
-
-/** Counts frames as Wireshark numbers them: file by file, from 1. */
-class FrameNumbers {
-  private readonly last: number[] = [];
-
-  next(file: number): number {
-    const frame = (this.last[file] ?? 0) + 1;
-    this.last[file] = frame;
-    return frame;
-  }
-}
-
-/** Which of the host's interfaces the captures would show a packet on. */
-class CapturedInterfaces {
-  private readonly seen = new Set<number>();
-  private all = false;
-  private known = 0;
-
-  constructor(
-    private readonly host: Host,
-    private readonly reader: CaptureReader,
-  ) {}
-
-  note(iface: number): void {
-    if (iface >= 0) this.seen.add(iface);
-  }
-
-  has(iface: number): boolean {
-    for (; this.known < this.reader.interfaces.length; this.known++) {
-      const described = this.reader.interfaces[this.known];
-      const name = described?.assignedName ?? described?.name;
-      const index = name === undefined ? undefined : this.host.interfaceByName(name)?.index;
-      if (index !== undefined) this.seen.add(index);
-      // Cooked captures are of all interfaces, unless they say otherwise.
-      else if (described?.linkType !== LINKTYPE_ETHERNET) this.all = true;
-    }
-    return this.all || this.seen.has(iface);
-  }
-}
-
-/** The packet of record i; undefined if it is not IP, or too little of it was captured. */
-function ipBytes(slab: Slab, columns: PacketColumns, i: number): Uint8Array | undefined {
-  const kind = columns.kind[i] as number;
-  if (kind === KIND_OTHER || kind === KIND_CUT) return undefined;
-  const { frame, capturedLength } = slab.records;
-  const bytes = slab.bytes.subarray(columns.l3[i] as number, (frame[i] as number) + (capturedLength[i] as number));
-  return isIpPacket(bytes) ? bytes : undefined;
-}
-
 /** Enough of a packet to know it again, in memory of its own. */
 const beginning = ({ bytes }: Anatomy): Anatomy => new Anatomy(Uint8Array.from(bytes.subarray(0, KEPT_BYTES)));
-
-/** The interface whose MAC sent the frame, where the capture does not name one. */
-function interfaceOfMac(host: Host, slab: Slab, sender: number): number {
-  if (sender < 0) return INGRESS_UNKNOWN;
-  const mac = slab.bytes.subarray(sender, sender + 6);
-  const having = host.interfaces.filter((each) => each.mac !== undefined && Buffer.compare(each.mac, mac) === 0);
-  return having.length === 1 ? (having[0]?.index ?? INGRESS_UNKNOWN) : INGRESS_UNKNOWN;
-}
 
 /** Whether the connection table has an entry for the packet, in whatever direction it is seen. */
 function isTracked(engine: Engine, packet: Anatomy): boolean {
