@@ -341,4 +341,10 @@ export const NAT_CASES: readonly KernelCase[] = [
       { iface: 'lan', packet: udp({ src: '192.168.1.10:5', dst: `${SERVER}:0`, payload: 'q', noChecksum: true }) },
     ],
   },
+  {
+    name: 'DNAT to a random port of a range of which none is free takes one all the same, and another source port',
+    host: HOME_HOST,
+    rules: natTable('PREROUTING -i wan -p tcp -j DNAT --to-destination 192.168.1.20:22-25 --random'),
+    steps: [80, 81, 82, 83, 84, 85, 86].map((port) => stranger(`${SERVER}:4000`, `203.0.113.5:${port}`)),
+  },
 ];

@@ -66,6 +66,8 @@ export class NatSetup {
   private readonly reply = new Tuple();
   private readonly candidate = new Tuple();
   private readonly other = new Tuple();
+  /** The port that a search ends at for want of a free one, where that is known; else -1. */
+  private lastTried = -1;
   private readonly nullRanges = new Map<Manipulation, NatRange>([
     ['src', nullRange(new Uint32Array(4))],
     ['dst', nullRange(new Uint32Array(4))],
@@ -179,6 +181,7 @@ export class NatSetup {
     const own = keyOf(chosen, manipulation);
     const [min, size] = portClass(chosen.protocol, own, range);
     let offset = 0;
+    this.lastTried = -1;
     if (range.basePort !== undefined) offset = (own - range.basePort) & 0xffff;
     else if (range.randomFully || range.random || manipulation === 'src') {
       if (this.takesKnownPort(packet, manipulation, min, size)) return;
@@ -190,7 +193,11 @@ export class NatSetup {
         setKey(chosen, manipulation, (min + (offset % size)) & 0xffff);
         if (!this.isTakenHard(packet, attempts - i)) return;
       }
-      if (attempts >= size || attempts < MIN_ATTEMPTS) return;
+      if (attempts >= size || attempts < MIN_ATTEMPTS) {
+        // It may be any of them; the connection then needs another port of its own.
+        if (this.lastTried >= 0) setKey(chosen, manipulation, this.lastTried);
+        return;
+      }
       attempts = Math.floor(attempts / 2);
       offset = this.random.next16();
     }
@@ -212,6 +219,7 @@ export class NatSetup {
       // How long the kernel searched is not known: it may have come to where dying connections make room.
       if (!this.isTakenHard(packet, HARDER_FROM)) return true;
       setKey(chosen, manipulation, own);
+      this.lastTried = port;
     }
     chooser.refused?.(choice, port, permitted ? 'taken' : 'range');
     return false;
