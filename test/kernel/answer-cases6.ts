@@ -256,6 +256,14 @@ export const ANSWER_CASES6: readonly KernelCase[] = [
     ],
   },
   {
+    name: 'no reset to or from an IPv4-mapped address, and the connection is none the less open',
+    rules6: rules(['FORWARD -p tcp --tcp-flags SYN,ACK SYN,ACK -j REJECT --reject-with tcp-reset']),
+    steps: ['::ffff:c000:207', '::c000:207', '::77', STRANGER].flatMap((far, i) => [
+      of(tcp({ src: `[${far}]:${4000 + i}`, dst: '[fd00:1::20]:80', flags: 'S', seq: 99 }), 'wan'),
+      of(tcp({ src: '[fd00:1::20]:80', dst: `[${far}]:${4000 + i}`, flags: 'SA', seq: 7, ack: 100 }), 'lan'),
+    ]),
+  },
+  {
     name: 'nf_conntrack_checksum off, hop limit 33 on lan, no flow labels',
     host: {
       ...HOST,

@@ -74,10 +74,21 @@ export abstract class HostAnswers {
   }
 }
 
-/** A segment that a reset may answer (kernel: nf_reject_ip_tcphdr_get, nf_reject_ip6_tcphdr_get). */
-export function isResettable({ view, l4, end, protocol, badChecksum }: Packet): boolean {
+/**
+ * A segment that a reset may answer (kernel: nf_reject_ip_tcphdr_get, nf_reject_ip6_tcphdr_get), which for IPv6 has to be
+ * from one host to another (nf_send_reset6).
+ */
+export function isResettable(packet: Packet): boolean {
+  const { view, l4, end, protocol, badChecksum } = packet;
+  if (packet.family === 6 && !(isUnicast6(packet.source) && isUnicast6(packet.destination))) return false;
   if (protocol !== PROTO_TCP || l4 + TCP_MIN_HEADER > end || badChecksum) return false;
   return (view.getUint8(l4 + TCP_FLAGS) & TCP_RST) === 0;
+}
+
+/** Kernel: ipv6_addr_type. Neither the unspecified address nor an IPv4-mapped one counts as unicast. */
+function isUnicast6([first = 0, second = 0, third = 0, fourth = 0]: Uint32Array): boolean {
+  if (first >>> 24 === 0xff) return false;
+  return first !== 0 || second !== 0 || (third !== 0xffff && (third !== 0 || fourth !== 0));
 }
 
 const PROTO_ESP = 50;

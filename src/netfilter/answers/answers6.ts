@@ -107,7 +107,7 @@ export class Ipv6Answers extends HostAnswers {
 
   private reset(packet: Packet): void {
     const { source, destination } = packet;
-    if (!isResettable(packet) || isUnspecified(source) || isMulticast(source) || isMulticast(destination)) return;
+    if (!isResettable(packet)) return;
     const hopLimit = this.hopLimitOf(this.host.route(6, source)?.iface ?? NO_INTERFACE);
     this.send(packet, tcpReset6(packet, { source: Uint32Array.from(destination), hopLimit }));
   }
