@@ -222,6 +222,14 @@ const CASES: readonly (readonly [name: string, rules6: string, packets: readonly
       ['lan', udp({ src: '[fe80::10]:4000', dst: '[ff02::1]:53' })],
     ],
   ],
+  [
+    'a translation back to what it was: its second packet is a reply',
+    nat('PREROUTING -j NETMAP --to 2001:db8:5::/64', 'POSTROUTING -j NETMAP --to fd00:1::/64'),
+    [
+      ['wan', ip({ src: '2001:db8:5::16', dst: 'fd00:1::16' }, 50, Buffer.alloc(12))],
+      ['wan', ip({ src: '2001:db8:5::16', dst: 'fd00:1::16' }, 50, Buffer.alloc(12))],
+    ],
+  ],
 ];
 
 describe.skipIf(requirement.skip)(title, () => {

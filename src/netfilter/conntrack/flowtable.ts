@@ -16,7 +16,7 @@
  */
 import { tupleHash } from '../../packet/hash.js';
 import { swap16, swap32, type Tuple } from '../../packet/tuple.js';
-import { ENTRIES_START, type Workspace } from '../../workspace.js';
+import { ENTRIES_START, reservedMemory, type Workspace } from '../../workspace.js';
 
 /** Directions (kernel: IP_CT_DIR_*). */
 export const ORIGINAL = 0;
@@ -76,21 +76,30 @@ const MAX_ENTRIES = (1 << 25) - 2;
 /** Entries that fit a workspace. */
 const MAX_WORKSPACE_ENTRIES = (MAX_PAGES * PAGE - ENTRIES_START) / 128;
 
-/** A block of memory that grows in place: pages are reserved once and become real when they are written. */
+/**
+ * A block of memory that grows in place: pages are reserved once and become real when they are written. Where that much
+ * address space is not to be had (`ulimit -v`), what is there is copied whenever the block grows.
+ */
 class Arena {
   words: Int32Array;
 
   /** `start`: the byte at which the block begins; it ends with the memory. */
   constructor(
-    private readonly memory: WebAssembly.Memory,
-    private readonly start: number,
+    private readonly memory: WebAssembly.Memory | undefined = reservedMemory(1, MAX_PAGES),
+    private readonly start = 0,
   ) {
-    this.words = new Int32Array(this.memory.buffer, start);
+    this.words = this.memory === undefined ? sharedInts(PAGE / 4) : new Int32Array(this.memory.buffer, start);
   }
 
   /** Makes room for `count` words. */
   reserve(count: number): void {
     if (count <= this.words.length) return;
+    if (this.memory === undefined) {
+      const grown = sharedInts(Math.max(count, this.words.length * 2));
+      grown.set(this.words);
+      this.words = grown;
+      return;
+    }
     const pages = Math.ceil((count * 4) / PAGE);
     const have = this.words.length / (PAGE / 4);
     const most = MAX_PAGES - this.start / PAGE;
@@ -141,10 +150,7 @@ export class FlowTable {
     private readonly workspace?: Workspace | undefined,
   ) {
     this.addressWords = addressWords;
-    this.entryArena =
-      workspace === undefined
-        ? new Arena(new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true }), 0)
-        : new Arena(workspace.memory, ENTRIES_START);
+    this.entryArena = workspace === undefined ? new Arena() : new Arena(workspace.memory, ENTRIES_START);
     this.tupleWords = 2 * addressWords + 1;
     this.meta = 2 * this.tupleWords;
     this.stateOffset = addressWords === 1 ? 16 : 32;
@@ -283,8 +289,9 @@ export class FlowTable {
     const at = entry * this.entryWords + this.meta;
     this.words[at] = (this.words[at] as number) | CONFIRMED;
     if (this.words[at + META_ZONE] !== 0) this.zoned = true;
-    this.insert(this.referenceHash(entry * 2), entry * 2);
+    // Where both tuples are the same, a packet is taken for a reply (kernel: added to the head of the chain last).
     this.insert(this.referenceHash(entry * 2 + 1), entry * 2 + 1);
+    this.insert(this.referenceHash(entry * 2), entry * 2);
     this.linkSource(entry, this.sourceSlot(entry));
     this.count++;
     this.links++;
@@ -440,8 +447,8 @@ export class FlowTable {
       const base = entry * this.entryWords;
       const state = this.words[base + this.meta] as number;
       if ((state & CONFIRMED) === 0) continue;
-      this.insert(this.referenceHash(entry * 2), entry * 2);
       this.insert(this.referenceHash(entry * 2 + 1), entry * 2 + 1);
+      this.insert(this.referenceHash(entry * 2), entry * 2);
     }
     this.growSources(slots / 2, this.slotShift + 1);
   }
