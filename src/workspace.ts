@@ -32,40 +32,43 @@ export const separately: Allocator = {
   doubles: (count) => new Float64Array(new SharedArrayBuffer(count * 8)),
 };
 
+/** Shared memory of `initial` pages that can grow in place to `maximum`; undefined where that much is not to be had. */
+export function reservedMemory(initial: number, maximum: number): WebAssembly.Memory | undefined {
+  try {
+    return new WebAssembly.Memory({ initial, maximum, shared: true });
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
 export class Workspace implements Allocator {
   /** Where the next array of the small ones goes. */
   private next = STATIC_END;
   /** Growing replaces the memory's buffer; every one of them is a window on the same bytes. */
   private readonly buffers = new WeakSet<object>();
 
-  private constructor(readonly memory: WebAssembly.Memory) {
-    this.buffers.add(memory.buffer);
-  }
+  private constructor(readonly memory: WebAssembly.Memory) {}
 
   /** Undefined where that much address space is not to be had. */
   static create(): Workspace | undefined {
-    try {
-      const initial = ENTRIES_START / PAGE + 1;
-      return new Workspace(new WebAssembly.Memory({ initial, maximum: MAX_PAGES, shared: true }));
-    } catch (error) {
-      if (error instanceof RangeError) return undefined;
-      throw error;
-    }
+    const memory = reservedMemory(ENTRIES_START / PAGE + 1, MAX_PAGES);
+    return memory === undefined ? undefined : new Workspace(memory);
   }
 
   ints(count: number): Int32Array {
     const at = this.take(count * 4);
-    return at < 0 ? separately.ints(count) : new Int32Array(this.memory.buffer, at, count);
+    return at < 0 ? separately.ints(count) : new Int32Array(this.buffer(), at, count);
   }
 
   bytes(count: number): Uint8Array {
     const at = this.take(count);
-    return at < 0 ? separately.bytes(count) : new Uint8Array(this.memory.buffer, at, count);
+    return at < 0 ? separately.bytes(count) : new Uint8Array(this.buffer(), at, count);
   }
 
   doubles(count: number): Float64Array {
     const at = this.take(count * 8);
-    return at < 0 ? separately.doubles(count) : new Float64Array(this.memory.buffer, at, count);
+    return at < 0 ? separately.doubles(count) : new Float64Array(this.buffer(), at, count);
   }
 
   /** Address of an array's first byte, -1 if it does not lie here. */
@@ -75,12 +78,18 @@ export class Workspace implements Allocator {
 
   /** The flow table's index, all of it: bytes that were there before stay. */
   index(slots: number): Int32Array {
-    return new Int32Array(this.memory.buffer, INDEX_START, slots);
+    return new Int32Array(this.buffer(), INDEX_START, slots);
   }
 
   /** Heads of the flow table's lists by source. */
   sources(slots: number): Int32Array {
-    return new Int32Array(this.memory.buffer, SOURCES_START, slots);
+    return new Int32Array(this.buffer(), SOURCES_START, slots);
+  }
+
+  private buffer(): ArrayBufferLike {
+    const { buffer } = this.memory;
+    this.buffers.add(buffer);
+    return buffer;
   }
 
   /** Address and start of a cache line; -1 when the room for small arrays is used up. */
