@@ -168,7 +168,8 @@ function typed(etherType: number, view: DataView, payload: number, end: number, 
   else if (type === ETHERTYPE_IPV6) link.version = 6;
 }
 
-function isVlanTag(type: number): boolean {
+/** Whether an EtherType is that of a VLAN tag. */
+export function isVlanTag(type: number): boolean {
   return (
     type === ETHERTYPE_VLAN ||
     type === ETHERTYPE_QINQ ||

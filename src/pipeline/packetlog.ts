@@ -21,6 +21,7 @@ import {
 import { KIND_IPV4, KIND_IPV4_PORTS, KIND_IPV6, type PacketColumns } from '../packet/columns.js';
 import { IPV4_PROTOCOL, ipv4Destination, ipv4FragmentOffset, ipv4HeaderLength, ipv4Source } from '../packet/ipv4.js';
 import { IPV6_DESTINATION, IPV6_HEADER, IPV6_SOURCE, skipExtensionHeaders, type UpperLayer } from '../packet/ipv6.js';
+import { ETHERNET_HEADER, ETHERNET_SENDER, ETHERNET_TYPE, isVlanTag } from '../packet/link.js';
 import { Tuple } from '../packet/tuple.js';
 import { timestampText } from '../report/packetlog.js';
 import { tupleText } from '../report/tupletext.js';
@@ -81,10 +82,21 @@ function describeIpv4(view: DataView, ip: number, end: number): string {
 
 /** What left, or was delivered, instead of record i: the first of its fragments names the ports. */
 function describeExtra({ frame }: PlacedExtra, slab: Slab, columns: PacketColumns, i: number): string | undefined {
-  const ip = (columns.l3[i] as number) - (slab.records.frame[i] as number);
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  const start = slab.records.frame[i] as number;
+  const length = (columns.l3[i] as number) - start;
+  // Linux cooked v1 has its sender at the same place, and a header of 16 bytes.
+  const isEthernet = (columns.sender[i] as number) === start + ETHERNET_SENDER && length % 4 === ETHERNET_HEADER % 4;
+  const ip = isEthernet ? pastTags(view) : length;
   if (columns.kind[i] === KIND_IPV6) return describeIpv6(view, ip, frame.length);
   return describeIpv4(view, ip, frame.length);
+}
+
+/** Where the packet of an Ethernet frame begins: VLAN devices take tags off and put others on. */
+function pastTags(view: DataView): number {
+  let at = ETHERNET_TYPE;
+  while (at + 6 <= view.byteLength && isVlanTag(view.getUint16(at))) at += 4;
+  return at + 2;
 }
 
 function describeIpv6(view: DataView, ip: number, end: number): string | undefined {

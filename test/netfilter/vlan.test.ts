@@ -143,6 +143,15 @@ describe('a host with VLAN devices', () => {
     expect(send(HOST, iface, tags, src, dst)).toBe(expected);
   });
 
+  it.each([
+    ['taken off', 'eth0', [[C, 100]] as Tag[], '10.1.0.9', '192.0.2.9', 'udp 192.0.2.1:4000 > 192.0.2.9:53'],
+    ['put on', 'eth1', [] as Tag[], '192.0.2.9', '10.7.0.9', 'udp 192.0.2.9:4000 > 10.7.0.9:53'],
+  ])('names the packet as it left with its tag %s', (_name, iface, tags, src, dst, expected) => {
+    const replayer = new Replayer({ host: HOST, rules: RULES });
+    const packet = udp({ src: `${src}:4000`, dst: `${dst}:53` });
+    expect(replayer.feed({ iface, frame: frame(tags, packet) }).after).toBe(expected);
+  });
+
   it('is made by the name of the interface too', () => {
     const host = statedHost({ iface: ['eth0=', 'eth0.100=10.1.0.1/24', 'eth1=192.0.2.1/24'] });
     if (host === undefined) throw new Error('no host');
