@@ -6,6 +6,8 @@ import { type Allocator, separately } from '../workspace.js';
 
 /** A leap in milliseconds after which nothing can be alive: no timeout is longer. */
 const LEAP = 0x40000000;
+/** Where time ends, milliseconds: a damaged capture may state times that no 64-bit integer of milliseconds can hold. */
+const END = 2 ** 53;
 
 /** Words of the clock's state. */
 const TIME = 0;
@@ -70,7 +72,7 @@ export class CaptureClock {
     if (state[BEGUN] === 0) state[FIRST] = seconds;
     state[BEGUN] = 1;
     state[SECOND] = seconds;
-    state[BASE] = (seconds - (state[FIRST] as number)) * 1000;
+    state[BASE] = Math.min((seconds - (state[FIRST] as number)) * 1000, END);
   }
 
   private setTime(time: number): void {

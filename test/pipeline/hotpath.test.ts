@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { buildInterface, buildPacket, buildSection } from '../../src/capture/pcapng.js';
 import { hostFromOptions } from '../../src/host/hostoptions.js';
 import { type ReplayOptions, replay } from '../../src/pipeline/replay.js';
 import { parseRules } from '../../src/rules/parse.js';
@@ -125,5 +126,24 @@ describe('a gateway', () => {
     const { result } = await replay({ captures, host, rules, hotPath });
     expect(result.verdicts).toMatchObject({ forward: 6, translated: 6 });
     expect(result.connections).toMatchObject({ created: 3, live: 1 });
+  });
+
+  it('keeps time as the stages do when a damaged capture leaps further than milliseconds can be counted', async () => {
+    const times = [
+      0n,
+      1n,
+      2n ** 63n + 12_345_678_912_345n,
+      2n ** 63n + 12_345_678_912_345n,
+      2n ** 64n - 1n,
+      2n ** 64n - 1n,
+    ];
+    const packets = times.map((time) =>
+      buildPacket({ interfaceId: 0, time, wireLength: query.length, frame: query }, true),
+    );
+    const described = { name: undefined, linkType: 1, snaplen: 0, tsresol: 0, tsoffset: 0n };
+    const path = folder('far.pcapng', Buffer.concat([buildSection(), buildInterface(described, true), ...packets]));
+    const common = { captures: [{ path }], host, rules };
+    const stages = await outcome({ ...common, output: folder('far-stages.pcapng'), hotPath: false });
+    expect(await outcome({ ...common, output: folder('far-hot.pcapng') })).toEqual(stages);
   });
 });

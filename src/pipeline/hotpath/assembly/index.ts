@@ -507,6 +507,7 @@ function find(source: i32, destination: i32, ports: i32, protocol: i32, hash: i3
 }
 
 const LEAP: f64 = 0x40000000;
+const END_OF_TIME: f64 = 9007199254740992;
 
 /** As CaptureClock; false when it would have to sweep. */
 function advanceClock(i: i32): bool {
@@ -515,7 +516,7 @@ function advanceClock(i: i32): bool {
     const first = load<f64>(clock, 32);
     if (load<f64>(clock, 40) === 0) return false;
     store<f64>(clock, second, 8);
-    store<f64>(clock, (second - first) * 1000, 16);
+    store<f64>(clock, min<f64>((second - first) * 1000, END_OF_TIME), 16);
   }
   const time = load<f64>(clock, 16) + <f64>(load<i32>(nanoseconds + ((<usize>i) << 2)) / 1000000);
   if (time <= load<f64>(clock)) return true;
