@@ -60,7 +60,7 @@ function verdictLine(report: RecordedReport, c: Colours, width: number): string[
   if (allAgree(report)) return [`  ${c.green('These rules explain everything that the host sent.')}`];
   const { findings: list } = report;
   return wrap(
-    `These rules do not explain what the host sent: ${counted(list.length, 'connection')} disagree.`,
+    `These rules do not explain what the host sent: ${counted(list.length, 'connection')} ${list.length === 1 ? 'disagrees' : 'disagree'}.`,
     width,
     '  ',
   );
