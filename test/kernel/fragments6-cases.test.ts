@@ -196,6 +196,7 @@ const cases = (): (readonly [name: string, steps: readonly Sent[]])[] => [
       ...from('lan', [tcp({ src: '[fd00:1::10]:4000', dst: '[2001:db8:9::9]:80', flags: 'S' })]),
       ...from('lan', [icmp({ src: 'fd00:1::10', dst: FAR, type: 128, icmpId: 77 })]),
       ...from('lan', [ip({ src: 'fd00:1::10', dst: FAR }, 50, Buffer.alloc(40))]),
+      ...from('lan', [ip({ src: 'fd00:1::10', dst: FAR }, 47, Buffer.alloc(40))]),
       ...from(
         'wan',
         ...[[OF_A_FRAGMENT], [options(60)], []].flatMap((extensions) =>
@@ -203,6 +204,7 @@ const cases = (): (readonly [name: string, steps: readonly Sent[]])[] => [
             tcp({ src: `[${PUBLIC}]:4000`, dst: `[${FAR}]:80`, flags: 'S', extensions, payload: Buffer.alloc(20) }),
             icmp({ src: PUBLIC, dst: FAR, type: 128, icmpId: 77, extensions, payload: Buffer.alloc(32) }),
             ip({ src: PUBLIC, dst: FAR, extensions }, 50, Buffer.alloc(40)),
+            ip({ src: PUBLIC, dst: FAR, extensions }, 47, Buffer.alloc(40)),
           ].flatMap((about) => everyCut(error(about), 88)),
         ),
         everyCut(error(udp({ src: `[${PUBLIC}]:4000`, dst: `[${FAR}]:80` }), [options(60)]), 64).flat(),

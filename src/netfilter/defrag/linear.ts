@@ -8,6 +8,7 @@ import { ipv4HeaderLength } from '../../packet/ipv4.js';
 import { IPV6_HEADER, skipExtensionHeaders, type UpperLayer } from '../../packet/ipv6.js';
 import {
   ICMP_HEADER,
+  PROTO_GRE,
   PROTO_ICMP,
   PROTO_ICMPV6,
   PROTO_SCTP,
@@ -69,6 +70,7 @@ function transportBytes(protocol: number, length: number): number {
       return length >= SCTP_COMMON_HEADER ? SCTP_COMMON_HEADER : UDP_BYTES;
     case PROTO_UDP:
     case PROTO_UDPLITE:
+    case PROTO_GRE:
     case PROTO_ICMPV6:
       return UDP_BYTES;
     default:
