@@ -36,7 +36,8 @@ export function differInFragmentIdOnly(a: Uint8Array, b: Uint8Array): boolean {
   return same(0, at) && same(at + 4);
 }
 
-function identificationAt(packet: Uint8Array): number | undefined {
+/** Offset of the identification of an IPv6 fragment, a packet from its IP header on; undefined for others. */
+export function identificationAt(packet: Uint8Array): number | undefined {
   if ((packet[0] ?? 0) >> 4 !== 6) return undefined;
   let next = packet[IPV6_NEXT_HEADER] ?? 0;
   let at = IPV6_HEADER;

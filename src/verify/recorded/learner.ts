@@ -102,9 +102,7 @@ export class PortLearner implements PortChooser {
     if (packet === undefined || packet.isIcmpError) return undefined;
     let best: Sent | undefined;
     let bestRank = 0;
-    // A datagram that leaves in fragments shows its ports in the first of them.
-    const whole = this.sent.like(packet);
-    const alike = packet.isFragment || whole.length > 0 ? whole : this.sent.byKey(fragmentKey(packet));
+    const alike = this.alike(packet);
     for (let k = 0; k < alike.length && k < MOST_CANDIDATES; k++) {
       const candidate = alike[k] as Sent;
       if (!this.fits(candidate, packet, choice)) continue;
@@ -116,6 +114,18 @@ export class PortLearner implements PortChooser {
       }
     }
     return best === undefined ? undefined : this.claim(best);
+  }
+
+  /** A datagram that leaves in fragments shows its ports in the first of them. */
+  private alike(packet: Anatomy): readonly Sent[] {
+    const like = this.sent.like(packet);
+    if (!packet.isFragment) return like.length > 0 ? like : this.sent.byKey(fragmentKey(packet));
+    if (packet.version === 4) return like;
+    // All fragments have an identification of the host's own, and one of them the content of this one.
+    return like
+      .slice(0, MOST_CANDIDATES)
+      .filter((each) => sameContent(each.packet, packet))
+      .flatMap((each) => this.sent.byKey(fragmentKey(each.packet)).filter(isFirst));
   }
 
   private fits(candidate: Sent, packet: Anatomy, { manipulation, mapping }: PortChoice): boolean {
@@ -145,8 +155,12 @@ export class PortLearner implements PortChooser {
 
 function isTranslated(sent: Anatomy, packet: Anatomy): boolean {
   if (!sent.isFragment) return sameContent(sent, packet);
-  return sent.fragmentOffset === 0 && ipId(sent) === ipId(packet);
+  // Of IPv6, `alike` has found it by its content.
+  const sameId = ipId(sent) === ipId(packet) || (packet.version === 6 && packet.isFragment);
+  return sent.fragmentOffset === 0 && sameId;
 }
+
+const isFirst = ({ packet }: Sent): boolean => packet.fragmentOffset === 0;
 
 const isIcmp = (protocol: number): boolean => protocol === PROTO_ICMP || protocol === PROTO_ICMPV6;
 

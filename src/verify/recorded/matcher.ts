@@ -12,6 +12,7 @@ import type { Findings } from './findings.js';
 import { AHEAD_MS } from './lookahead.js';
 import type { Anatomy } from './packet.js';
 import { fragmentKey, hopLimit, ipId, sameContent } from './packet.js';
+import { isSameButForId, RedrawnIds } from './redrawnids.js';
 import { differences, isSame } from './same.js';
 import { fragmentLength, segmentKey, segmentLength } from './segments.js';
 import { IdentityIndex, Queue, type Received, type Sent } from './store.js';
@@ -37,6 +38,7 @@ export class Matcher {
   private readonly settledQueue = new Queue<Sent>();
   private readonly receivedQueue = new Queue<Received>();
   private readonly openQueue = new Queue<Received>();
+  private readonly redrawn = new RedrawnIds();
   private bytes = 0;
 
   constructor(private readonly findings: Findings) {}
@@ -49,11 +51,11 @@ export class Matcher {
   }
 
   /**
-   * True when the host sent exactly this packet: it is settled. Else the caller gives it to `addReceived`, with copies of
-   * its bytes.
+   * What the host sent, when it is exactly this packet: it is settled. Else the caller gives it to `addReceived`, with
+   * copies of its bytes. `incoming` is what came in.
    */
-  settlesAtOnce(left: Anatomy, egress: number): Sent | undefined {
-    const found = this.findSame(left, egress);
+  settlesAtOnce(left: Anatomy, egress: number, incoming: Anatomy): Sent | undefined {
+    const found = this.findSame(left, egress, incoming);
     if (found === undefined) return undefined;
     found.used = true;
     this.agreed++;
@@ -101,12 +103,19 @@ export class Matcher {
   }
 
   /** The same packet on the same interface; a record whose interface is not known will do. */
-  private findSame(left: Anatomy, egress: number): Sent | undefined {
+  private findSame(left: Anatomy, egress: number, incoming: Anatomy): Sent | undefined {
+    const found = this.firstSame(left, egress, incoming);
+    if (found !== undefined) this.redrawn.settle(found.packet, left);
+    return found;
+  }
+
+  private firstSame(left: Anatomy, egress: number, incoming: Anatomy): Sent | undefined {
     let unknown: Sent | undefined;
     const alike = this.sent.like(left);
     for (let k = 0; k < alike.length && k < MOST_CANDIDATES; k++) {
       const candidate = alike[k] as Sent;
-      if (candidate.used || !onInterface(candidate, egress) || !isSame(candidate.packet, left)) continue;
+      if (candidate.used || !onInterface(candidate, egress)) continue;
+      if (!isSame(candidate.packet, left) && !this.redrawn.allows(candidate.packet, left, incoming)) continue;
       if (candidate.iface === egress) return candidate;
       unknown ??= candidate;
     }
@@ -116,7 +125,7 @@ export class Matcher {
   private settlePrediction(open: Received): void {
     const { left } = open;
     if (left === undefined || open.used) return;
-    const found = this.findSame(left, open.egress);
+    const found = this.findSame(left, open.egress, open.packet);
     if (found !== undefined) {
       found.used = true;
       open.used = true;
@@ -170,7 +179,12 @@ export class Matcher {
   private wasSentAlready(left: Anatomy, open: Received): boolean {
     return this.sent
       .like(left)
-      .some((each) => each.used && Math.abs(each.time - open.time) < COPY_MS && isSame(each.packet, left));
+      .some(
+        (each) =>
+          each.used &&
+          Math.abs(each.time - open.time) < COPY_MS &&
+          (isSame(each.packet, left) || isSameButForId(each.packet, left, open.packet)),
+      );
   }
 
   /** The record that is the same packet translated or sent otherwise: that with the fewest fields that differ. */
@@ -246,7 +260,9 @@ export class Matcher {
  */
 function isForwarded(sent: Anatomy, received: Anatomy): boolean {
   const hops = hopLimit(received) - hopLimit(sent);
-  return (hops === 1 || hops === 0) && ipId(sent) === ipId(received) && sameContent(sent, received);
+  // The host draws identifications of IPv6 fragments anew.
+  const sameId = sent.version === 6 || ipId(sent) === ipId(received);
+  return (hops === 1 || hops === 0) && sameId && sameContent(sent, received);
 }
 
 const onInterface = (sent: Sent, egress: number): boolean =>

@@ -29,6 +29,7 @@ import {
 } from '../../packet/transport.js';
 import { Tuple } from '../../packet/tuple.js';
 import { tupleText } from '../../report/tupletext.js';
+import { identificationAt } from '../fragmentid.js';
 
 const upper: UpperLayer = { protocol: 0, offset: 0, fragmentOffset: 0, isFragment: false };
 
@@ -152,7 +153,7 @@ export function isIpPacket(bytes: Uint8Array): boolean {
 export function identityOf(packet: Anatomy): string {
   const { view, protocol, length, l4 } = packet;
   // All fragments of a datagram, so that one that is predicted whole can be found in pieces.
-  if (packet.isFragment) return fragmentKey(packet);
+  if (packet.isFragment) return packet.version === 4 ? fragmentKey(packet) : pieceKey(packet);
   if (packet.isTcp) return `6 ${view.getUint32(l4 + 4)} ${view.getUint32(l4 + 8)}`;
   if (protocol === PROTO_ICMP || protocol === PROTO_ICMPV6)
     return `i${word(packet, 0) & 0xffff0000} ${length} ${word(packet, 4) & 0xffff} ${word(packet, 8)} ${word(packet, 12)}`;
@@ -160,15 +161,34 @@ export function identityOf(packet: Anatomy): string {
   return `${protocol} ${length} ${word(packet, from)} ${word(packet, from + 4)}`;
 }
 
-export const fragmentKey = (packet: Anatomy): string => `f${packet.protocol} ${ipId(packet)}`;
+/** The same for all fragments of a datagram. */
+export const fragmentKey = (packet: Anatomy): string => `f${packet.version} ${packet.protocol} ${ipId(packet)}`;
+
+/** One fragment of an IPv6 datagram: the host gives datagrams that it tracks another identification. */
+function pieceKey(packet: Anatomy): string {
+  const { protocol, fragmentOffset, length } = packet;
+  const from = fragmentOffset > 0 ? 0 : (PIECE_WORDS.get(protocol) ?? 0);
+  return `p${protocol} ${fragmentOffset} ${length} ${word(packet, from)} ${word(packet, from + 4)}`;
+}
+
+/** First bytes of layer 4 that are no ports, ids or checksums. */
+const PIECE_WORDS = new Map([
+  [PROTO_TCP, 4],
+  [PROTO_UDP, UDP_HEADER],
+  [PROTO_ICMPV6, ICMP_HEADER],
+]);
 
 /** 32 bits of layer 4; what was not captured counts as zero. */
 function word({ view, l4, bytes }: Anatomy, at: number): number {
   return l4 + at + 4 <= bytes.length ? view.getUint32(l4 + at) : 0;
 }
 
-/** The identification field; 0 for IPv6, which has none but in fragments. */
-export const ipId = ({ version, view }: Anatomy): number => (version === 4 ? view.getUint16(4) : 0);
+/** The identification, of IPv4's header or an IPv6 fragment's; 0 for other IPv6 packets, which have none. */
+export function ipId({ version, view, bytes, isFragment }: Anatomy): number {
+  if (version === 4) return view.getUint16(4);
+  const at = isFragment ? identificationAt(bytes) : undefined;
+  return at === undefined ? 0 : view.getUint32(at);
+}
 
 /** TTL, or hop limit. */
 export const hopLimit = ({ version, view }: Anatomy): number => view.getUint8(version === 4 ? 8 : 7);

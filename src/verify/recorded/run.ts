@@ -280,7 +280,7 @@ class RecordedRun {
   ): void {
     const { learner, matcher, findings } = stages;
     this.predicted++;
-    const sent = matcher.settlesAtOnce(left, egress);
+    const sent = matcher.settlesAtOnce(left, egress, before);
     if (sent === undefined) {
       matcher.addReceived(this.receivedOf(stages, i, { ...origin, egress }, before, left.copy()));
     } else if (learner.kept !== undefined) {

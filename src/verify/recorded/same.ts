@@ -2,7 +2,8 @@
 import { fold, sumBytes } from '../../packet/checksum.js';
 import { PROTO_ICMPV6, PROTO_TCP, PROTO_UDP, TCP_CHECKSUM, UDP_CHECKSUM } from '../../packet/transport.js';
 import { differingFields, type FieldDifference } from '../fields.js';
-import type { Anatomy } from './packet.js';
+import { identificationAt } from '../fragmentid.js';
+import { type Anatomy, ipId } from './packet.js';
 
 /** Offset in layer 4 of the checksum that offloading leaves to the network card, undefined for other protocols. */
 function offloadedChecksum({ protocol }: Anatomy): number | undefined {
@@ -58,12 +59,29 @@ export function isSame(recorded: Anatomy, predicted: Anatomy): boolean {
   );
 }
 
-/** The fields in which two packets differ, as far as both were captured; checksums only where nothing else explains them. */
+/**
+ * The fields in which two packets differ, as far as both were captured; checksums, and identifications of IPv6 fragments,
+ * only where nothing else explains them.
+ */
 export function differences(recorded: Anatomy, predicted: Anatomy): FieldDifference[] {
+  const fields = fieldsOf(recorded, withIdOf(predicted, recorded));
+  return fields.length > 0 ? fields : fieldsOf(recorded, predicted);
+}
+
+function fieldsOf(recorded: Anatomy, predicted: Anatomy): FieldDifference[] {
   const size =
     recorded.cut || predicted.cut ? Math.min(recorded.bytes.length, predicted.bytes.length) : Number.POSITIVE_INFINITY;
   const fields = differingFields(recorded.bytes.subarray(0, size), predicted.bytes.subarray(0, size));
   const plain = fields.filter(({ field }) => !field.endsWith('.checksum'));
   if (plain.length > 0) return plain;
   return isUnfinished(recorded) ? [] : fields;
+}
+
+/** `packet` with the identification of `other`, if both are IPv6 fragments; else itself. */
+export function withIdOf(packet: Anatomy, other: Anatomy): Anatomy {
+  const at = identificationAt(packet.bytes);
+  if (at === undefined || at !== identificationAt(other.bytes)) return packet;
+  const copy = packet.copy();
+  copy.view.setUint32(at, ipId(other));
+  return copy;
 }

@@ -3,7 +3,7 @@
  * takes out what is older, and the oldest when there are too many bytes.
  */
 import type { InterfaceIndex } from '../../host/types.js';
-import { type Anatomy, identityOf } from './packet.js';
+import { type Anatomy, fragmentKey, identityOf } from './packet.js';
 
 /** A record: its input file, its number there from 1, and when it was captured. */
 export interface Origin {
@@ -48,10 +48,11 @@ export class IdentityIndex<T extends { readonly packet: Anatomy; readonly time: 
   private readonly buckets = new Map<string, T[]>();
 
   add(item: T): void {
-    const key = identityOf(item.packet);
-    const bucket = this.buckets.get(key);
-    if (bucket === undefined) this.buckets.set(key, [item]);
-    else bucket.push(item);
+    for (const key of keysOf(item.packet)) {
+      const bucket = this.buckets.get(key);
+      if (bucket === undefined) this.buckets.set(key, [item]);
+      else bucket.push(item);
+    }
   }
 
   /** Those that may be the packet, or what NAT made of it. */
@@ -64,13 +65,20 @@ export class IdentityIndex<T extends { readonly packet: Anatomy; readonly time: 
   }
 
   remove(item: T): void {
-    const key = identityOf(item.packet);
-    const bucket = this.buckets.get(key);
-    if (bucket === undefined) return;
-    const at = bucket.indexOf(item);
-    if (at >= 0) bucket.splice(at, 1);
-    if (bucket.length === 0) this.buckets.delete(key);
+    for (const key of keysOf(item.packet)) {
+      const bucket = this.buckets.get(key);
+      if (bucket === undefined) continue;
+      const at = bucket.indexOf(item);
+      if (at >= 0) bucket.splice(at, 1);
+      if (bucket.length === 0) this.buckets.delete(key);
+    }
   }
+}
+
+/** IPv6 fragments are found by themselves, and by their datagram. */
+function keysOf(packet: Anatomy): string[] {
+  const key = identityOf(packet);
+  return packet.isFragment && packet.version === 6 ? [key, fragmentKey(packet)] : [key];
 }
 
 /** First in, first out, without moving what is left at every step. */
