@@ -1,15 +1,17 @@
 // Compiles the AssemblyScript loops to WebAssembly: beside their loader in src (for tests and tsx) and, with --dist, in dist.
-import { copyFileSync, existsSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const source = 'src/pipeline/hotpath/assembly/index.ts';
+const folder = 'src/pipeline/hotpath/assembly';
+const source = `${folder}/index.ts`;
 const target = 'src/pipeline/hotpath/hotpath.wasm';
 
 export async function compileAssembly() {
   const time = (path) => (existsSync(`${root}${path}`) ? statSync(`${root}${path}`).mtimeMs : 0);
-  if (time(target) > Math.max(time(source), time('scripts/assembly.mjs'))) return;
+  const sources = readdirSync(`${root}${folder}`).map((name) => `${folder}/${name}`);
+  if (time(target) > Math.max(...[...sources, 'scripts/assembly.mjs'].map(time))) return;
   const { error, stderr } = await asc.main([
     source,
     ...['--baseDir', root, '--outFile', target, '--runtime', 'stub', '-O3', '--noAssert', '--use', 'abort='],

@@ -16,7 +16,7 @@ import type { IngressStage } from '../ingress.js';
 import { type HotExports, loadHotModule } from './module.js';
 import { HotTotals } from './totals.js';
 
-/** Records that go through the passes together; as in assembly/index.ts. */
+/** Records that go through the passes together; as in assembly/batch.ts. */
 const BATCH = 128;
 /** Why `run` stopped; as there. */
 const STOP_TCP = 2;

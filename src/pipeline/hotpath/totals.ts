@@ -1,4 +1,4 @@
-/** What the WebAssembly loops count, as 64-bit integers in the workspace; the layout is assembly/index.ts's. */
+/** What the WebAssembly loops count, as 64-bit integers in the workspace; the layout is assembly/settings.ts's. */
 import type { Workspace } from '../../workspace.js';
 
 const FORWARDED = 0;
