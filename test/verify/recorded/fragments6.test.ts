@@ -98,8 +98,8 @@ describe('IPv6 fragments in a recording', () => {
 
   it('show the ports that were drawn, whichever datagram left first', async () => {
     const frames = [
-      ...fragments(LAN0, 900, 50, 'a'),
-      ...fragments(LAN0, 901, 51, 'b'),
+      ...fragments(LAN0, 5000, 50, 'a'),
+      ...fragments(LAN0, 5001, 51, 'b'),
       ...fragments(WAN0, 40001, 77, 'b'),
       ...fragments(WAN0, 40002, 78, 'a'),
     ];
