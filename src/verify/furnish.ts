@@ -42,10 +42,8 @@ export async function furnish(
   await script('switching offloads off', gateway, offloadScript(names));
   await batch('giving the host its addresses', gateway, addressBatch(layout, ipv6));
   const unset = await script('applying sysctls', gateway, hostSysctls(host.sysctl ?? {}, ipv6));
-  if (host.route !== undefined) await batch('giving the host its routes', gateway, routeBatch(host.route, layout));
-  if (ipv6 && host.route6 !== undefined) {
-    await batch('giving the host its IPv6 routes', gateway, routeBatch(host.route6, layout), ['-6']);
-  }
+  if (host.route !== undefined) await loadRoutes(gateway, routeBatch(host.route, layout));
+  if (ipv6 && host.route6 !== undefined) await loadRoutes(gateway, routeBatch(host.route6, layout), ['-6']);
   if (host.rule !== undefined) await batch('giving the host its policy rules', gateway, ruleBatch(host.rule));
   if (ipv6 && host.rule6 !== undefined)
     await batch('giving the host its IPv6 policy rules', gateway, ruleBatch(host.rule6), ['-6']);
@@ -59,6 +57,20 @@ export async function furnish(
     gatewayNft(layout, options.answers),
   );
   return unset.split('\n').filter((line) => line !== '');
+}
+
+/** Throws VERIFY_ROUTE_REFUSED with the route and what the kernel said of it. */
+async function loadRoutes(namespace: string, batch: string, family: readonly string[] = []): Promise<void> {
+  const result = await run(['ip', ...family, '-netns', namespace, '-batch', '-'], batch);
+  if (result.status === 0) return;
+  const line = /^Command failed -:(\d+)$/m.exec(result.stderr)?.[1];
+  const route = batch.split('\n')[Number(line) - 1]?.replace(/^route append /, '');
+  const said = firstLines({ ...result, stderr: result.stderr.replace(/^Command failed.*$/m, '') });
+  if (route === undefined)
+    throw new NatreplayError('VERIFY_SETUP_FAILED', `giving the host its routes failed: ${said}`, { exitCode: 3 });
+  throw new NatreplayError('VERIFY_ROUTE_REFUSED', `the kernel refuses the host's route '${route}': ${said}`, {
+    advice: 'correct it in the host file',
+  });
 }
 
 /** Throws VERIFY_RULES_REFUSED with what iptables-restore said. */

@@ -11,6 +11,7 @@
  * backlog is a queue, a marker can neither overtake the outputs of the packet before it nor be overtaken by the next.
  */
 import { NatreplayError } from '../errors.js';
+import { parseAddress, parsePrefix, prefixContains } from '../host/address.js';
 import type { AddressJson, HostFile, LinkJson, RouteJson, RuleJson } from '../host/hostschema.js';
 
 export const INJECT = 'nrin';
@@ -185,7 +186,8 @@ export function routeBatch(routes: readonly RouteJson[], layout: Layout): string
   // A gateway has to be on a link that is already reachable.
   const ordered = [...wanted.filter((route) => !hasGateway(route)), ...wanted.filter(hasGateway)];
   // Two addresses of one network imply its route twice; the kernel takes the same route once.
-  const lines = new Set(ordered.map(routeLine));
+  const onLink = usable.filter((route) => !hasGateway(route));
+  const lines = new Set(ordered.map((route) => routeLine(withOnlink(route, onLink))));
   return `route flush table main\n${[...lines].join('\n')}\n`;
 }
 
@@ -201,6 +203,31 @@ function inMain(route: RouteJson): boolean {
 function hasGateway(route: RouteJson): boolean {
   return route.gateway !== undefined || route.via !== undefined || route.nexthops !== undefined;
 }
+
+/**
+ * The kernel takes a gateway only if a route of the same device leads to it, unless told that it is there. A host may
+ * have lost that route since, and keeps the other: `onlink` changes nothing but that check (fib_check_nh_v4_gw).
+ */
+function withOnlink(route: RouteJson, onLink: readonly RouteJson[]): RouteJson {
+  const told = <Hop extends Pick<RouteJson, 'gateway' | 'dev' | 'flags'>>(hop: Hop): Hop =>
+    needsOnlink(hop, onLink) ? { ...hop, flags: [...(hop.flags ?? []), 'onlink'] } : hop;
+  return { ...told(route), ...(route.nexthops === undefined ? {} : { nexthops: route.nexthops.map(told) }) };
+}
+
+function needsOnlink(
+  { gateway, dev, flags }: Pick<RouteJson, 'gateway' | 'dev' | 'flags'>,
+  onLink: readonly RouteJson[],
+) {
+  if (gateway === undefined || dev === undefined || flags?.includes('onlink') === true) return false;
+  const address = parseAddress(gateway);
+  if (address === undefined || (address.family === 6 && prefixContains(LINK_LOCAL, address.words))) return false;
+  return !onLink.some(({ dst, dev: by }) => {
+    const prefix = dst === 'default' ? { ...address, prefixLength: 0 } : parsePrefix(dst, address.family);
+    return by === dev && prefix !== undefined && prefixContains(prefix, address.words);
+  });
+}
+
+const LINK_LOCAL = { family: 6, words: Uint32Array.of(0xfe800000, 0, 0, 0), prefixLength: 10 } as const;
 
 function routeLine(route: RouteJson): string {
   const words = ['route', 'append'];

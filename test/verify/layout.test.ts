@@ -70,6 +70,21 @@ describe('how a gateway is furnished', () => {
     ]);
   });
 
+  it('says of a gateway that no route leads to that it is on the link, or the kernel would refuse it', () => {
+    const connected = { dst: '192.0.2.0/24', dev: 'eth0' };
+    const routes = [
+      { dst: 'default', gateway: '192.0.2.254', dev: 'eth0' },
+      { dst: '10.9.0.0/16', nexthops: [{ gateway: '172.17.0.9', dev: 'docker0', weight: 1, flags: [] }] },
+      { dst: '2001:db8:5::/48', gateway: 'fe80::1', dev: 'eth0' },
+    ];
+    expect(routeBatch(routes, layout).trim().split('\n').slice(1)).toEqual([
+      'route append default via 192.0.2.254 dev eth0 onlink',
+      'route append 10.9.0.0/16 nexthop via 172.17.0.9 dev docker0 weight 1 onlink',
+      'route append 2001:db8:5::/48 via fe80::1 dev eth0',
+    ]);
+    expect(routeBatch([...routes, connected], layout)).toContain('default via 192.0.2.254 dev eth0\n');
+  });
+
   it('adds a route once that two addresses of an interface imply', () => {
     const connected = { dst: 'fe80::/64', dev: 'eth0', protocol: 'kernel', metric: 256 };
     expect(routeBatch([connected, { ...connected }], layout)).toBe(
