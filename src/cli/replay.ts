@@ -83,7 +83,9 @@ export function replayCommand(): Command {
     .option('--host-packets', "write the host's own answers (REJECT, TTL exceeded, unreachable), each behind its cause")
     .option('--tables <names>', 'evaluate these tables only: nat, or a list like nat,filter', tableNames)
     .option('-q, --quiet', 'no report')
-    .action((captures: string[], options: CliOptions) => interruptible((signal) => run(captures, options, signal)));
+    .action((captures: string[], options: CliOptions) =>
+      interruptible((signal) => run(captures, options, signal), 'unfinished outputs are left beside as .partial'),
+    );
 }
 
 function wholeNumber(text: string): number {

@@ -1,4 +1,4 @@
-/** Ctrl-C and SIGTERM: the run stops, outputs stay as `.partial`, the exit code is 128 + the signal's number. */
+/** Ctrl-C and SIGTERM: the run stops, a replay's outputs stay as `.partial`, the exit code is 128 + the signal's number. */
 import { constants } from 'node:os';
 import { abandonReads } from '../capture/source.js';
 
@@ -10,8 +10,12 @@ type Stop = (name: (typeof SIGNALS)[number]) => void;
 const listening = new Set<Stop>();
 
 export class Interrupted extends Error {
-  constructor(readonly signalName: (typeof SIGNALS)[number]) {
-    super(`stopped by ${signalName}; unfinished outputs are left beside as .partial`);
+  /** `left`: what the run leaves behind. */
+  constructor(
+    readonly signalName: (typeof SIGNALS)[number],
+    left?: string,
+  ) {
+    super(`stopped by ${signalName}${left === undefined ? '' : `; ${left}`}`);
   }
 
   get exitCode(): number {
@@ -19,11 +23,14 @@ export class Interrupted extends Error {
   }
 }
 
-/** Runs `work` with a signal that is aborted (reason: Interrupted) when the process is told to stop. */
-export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/**
+ * Runs `work` with a signal that is aborted (reason: Interrupted) when the process is told to stop. `left` says what is
+ * left behind then.
+ */
+export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>, left?: string): Promise<T> {
   const controller = new AbortController();
   const stop: Stop = (name) => {
-    const reason = new Interrupted(name);
+    const reason = new Interrupted(name, left);
     if (controller.signal.aborted) end(reason);
     controller.abort(reason);
     abandonReads(reason);
