@@ -28,6 +28,7 @@ import { MAX_MTU, type Sender, unreachableInterfaces } from './layout.js';
 import type { Backend } from './options.js';
 import { type Judged, Prediction } from './prediction.js';
 import type { RulePathStep } from './rulepath.js';
+import { inOneOrder } from './saveorder.js';
 import { PacketSource, SKIPPED, type SkipReason, type SourcePacket } from './source.js';
 
 export interface VerifyOptions {
@@ -147,8 +148,28 @@ function sendersOf({ senders }: PacketSource): Sender[] {
 function nothingToCompare({ skipped }: PacketSource): NatreplayError {
   const reasons = [...skipped].sort((a, b) => b[1] - a[1]).map(([reason, n]) => `${n} ${SKIPPED[reason]}`);
   const what = `no packet of the captures can be put to the kernel${reasons.length === 0 ? '' : `: ${reasons.join(', ')}`}`;
-  return new NatreplayError('VERIFY_NOTHING_TO_COMPARE', what, { advice: 'state the host with --host or --iface' });
+  const [most] = [...skipped].sort((a, b) => b[1] - a[1]);
+  const advice = most === undefined ? undefined : SKIP_ADVICE[most[0]];
+  return new NatreplayError('VERIFY_NOTHING_TO_COMPARE', what, { advice });
 }
+
+const STATE_THE_HOST = 'state the host with --host or --iface';
+const CAPTURE_INCOMING = 'capture what comes in from others as well';
+
+/** What helps when most packets are left out for a reason. */
+const SKIP_ADVICE: Readonly<Record<SkipReason, string>> = {
+  outgoing: CAPTURE_INCOMING,
+  'not-ip': 'capture IPv4 or IPv6 packets',
+  'unknown-link-type': 'capture on Ethernet interfaces, or with tcpdump -i any',
+  'cut-by-snaplen': 'capture more of each packet: tcpdump -s 0',
+  'other-host': 'capture on the host itself, or state its MAC addresses with --host',
+  'sent-by-host': `${CAPTURE_INCOMING}, or ${STATE_THE_HOST}`,
+  loopback: 'capture on the interfaces that packets from others come in by',
+  'unknown-ingress': `${STATE_THE_HOST}, or name the interface: IFACE=CAPTURE`,
+  'interface-down': 'state a host that has it up, with --host or --iface',
+  'bridge-port': 'capture on the bridge itself',
+  'ipv6-not-compared': `${STATE_THE_HOST}, IPv6 addresses included, or give --rules6`,
+};
 
 /**
  * Packets longer than the MTU of their interface are several that offloading had merged; then both sides get the largest
@@ -198,10 +219,10 @@ class Run {
     const counters6 = options.rules6Text === undefined ? '' : await gateway.counters6();
     const elapsed = this.#lastTime === 0 ? 0 : (listed - this.#lastTime) / 1000;
     await options.keeper?.listings({
-      'counters.kernel.v4': counters,
-      'counters.natreplay.v4': prediction.counters(),
-      'counters.kernel.v6': counters6 === '' ? undefined : counters6,
-      'counters.natreplay.v6': counters6 === '' ? undefined : prediction.counters6(),
+      'counters.kernel.v4': inOneOrder(counters),
+      'counters.natreplay.v4': inOneOrder(prediction.counters()),
+      'counters.kernel.v6': counters6 === '' ? undefined : inOneOrder(counters6),
+      'counters.natreplay.v6': counters6 === '' ? undefined : inOneOrder(prediction.counters6()),
       'conntrack.kernel.txt': conntrack,
       'conntrack.natreplay.txt': prediction.connectionsText(),
     });

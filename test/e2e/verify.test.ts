@@ -142,6 +142,8 @@ describe.skipIf(requirement.skip)(title('natreplay verify'), () => {
       'rules.v4',
       'sent.pcapng',
     ]);
+    const kept4 = (side: string): string => readFileSync(join(kept, `counters.${side}.v4`), 'utf8');
+    expect(kept4('natreplay')).toBe(kept4('kernel'));
     expect(JSON.parse(readFileSync(json, 'utf8'))).toMatchObject({
       schema: 1,
       agree: true,
@@ -168,7 +170,11 @@ describe.skipIf(requirement.skip)(title('natreplay verify'), () => {
   ] as const)('leaves no namespace behind after %s', async (_, signal, code) => {
     const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', 'verify', ...argumentsOf('home')], {
       cwd: ROOT,
-      stdio: 'ignore',
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    child.stderr?.on('data', (text: Buffer) => {
+      said += text.toString();
     });
     await expect.poll(() => namespaces(child.pid).length, { timeout: 20_000, interval: 20 }).toBeGreaterThan(0);
     const ended = once(child, 'close');
@@ -176,6 +182,7 @@ describe.skipIf(requirement.skip)(title('natreplay verify'), () => {
     // While namespaces are being made it waits for that, and dies of the signal if it takes long: the same to a shell.
     const [own, by] = (await ended) as [number | null, NodeJS.Signals | null];
     expect(own ?? 128 + (by === null ? 0 : constants.signals[by])).toBe(code);
+    expect(said).toBe(signal === 'SIGKILL' ? '' : `natreplay: stopped by ${signal}\n`);
     await expect.poll(() => namespaces(child.pid), { timeout: 10_000 }).toEqual([]);
   });
 
@@ -208,8 +215,36 @@ describe('natreplay verify, told something that cannot be', () => {
       capture,
       captureOf([Buffer.concat([Buffer.alloc(12, 2), Buffer.from('0806', 'hex'), Buffer.alloc(28)])]),
     );
+    const stray = folder.at('loopback.pcap');
+    writeFileSync(stray, captureOf([ether(udp({ src: '127.0.0.1:4000', dst: '127.0.0.1:53' }))]));
     const { code, stderr } = await inProcess(['verify', capture, '--iface', 'eth0=192.0.2.1/24']);
-    expect(stderr).toContain('no packet of the captures can be put to the kernel: 1 not IP');
+    expect(stderr).toContain(
+      'no packet of the captures can be put to the kernel: 1 not IP; capture IPv4 or IPv6 packets\n',
+    );
     expect(code).toBe(2);
+    const whole = await inProcess(['verify', `lo=${stray}`, '--iface', 'eth0=192.0.2.1/24']);
+    expect(whole.stderr).toMatch(/1 on loopback; capture on the interfaces that packets from others come in by\n$/);
+  });
+
+  it.skipIf(requirement.skip)('a gateway that no route leads to is taken as a replay takes it', async () => {
+    const capture = folder.at('default.pcap');
+    writeFileSync(capture, captureOf([ether(udp({ src: '10.0.0.5:4000', dst: '203.0.113.9:53' }))]));
+    const link = (ifname: string, local: string) => ({
+      ifname,
+      flags: ['UP'],
+      addr_info: [{ family: 'inet', local, prefixlen: 24 }],
+    });
+    const verified = async (gateway: string) => {
+      const host = folder.at('default.json');
+      const addr = [link('lan0', '10.0.0.1'), link('wan0', '192.0.2.1')];
+      writeFileSync(host, JSON.stringify({ addr, route: [{ dst: 'default', gateway, dev: 'wan0' }] }));
+      return inProcess(['verify', `lan0=${capture}`, '--host', host]);
+    };
+    const { code, stdout, stderr } = await verified('192.0.2.254');
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/forwarded +1/);
+    const refused = await verified('192.0.2.1');
+    expect(refused.stderr).toMatch(/^[^\n]*the kernel refuses the host's route 'default via 192\.0\.2\.1 [^\n]*\n$/);
+    expect(refused.code).toBe(2);
   });
 });
