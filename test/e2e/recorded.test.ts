@@ -71,6 +71,7 @@ describe('verify --recorded', () => {
     const { code, stdout, stderr } = await verified(named(session, ['docker0']), session);
     expect(code).toBe(0);
     expect(stdout).toContain('Nothing was compared');
+    expect(stdout).toContain('14  passed between ports of a bridge, not routed\n');
     expect(stderr).toMatch(/^natreplay: warning: no record in these captures was sent by the host/);
   });
 

@@ -178,7 +178,7 @@ function setAside(aside: SetAside, width: number): string[] {
     [answers, `the host's own answers to packets for it or refused by it: ${kinds}`],
     [aside.own, 'of connections that the host itself began'],
     [aside.copies, 'seen once more on another interface (a port of a bridge, a VLAN)'],
-    [aside.bridged, 'passed between ports of a bridge, without IP'],
+    [aside.bridged, 'passed between ports of a bridge, not routed'],
     [aside.beforeCapture, 'of connections that began before the capture: what the host made of them then is not known'],
     [aside.cameElsewhere, "the host's own, or sent for what came in by an interface that was not captured"],
     [aside.leftElsewhere, 'predicted to leave by an interface that was not captured'],
