@@ -26,15 +26,16 @@ function addressType4(tables: RouteTables, word: number, limit: InterfaceIndex |
   return route.type;
 }
 
-/** The most telling of the types match_lookup_rt6 and ipv6_addr_type give. */
+/**
+ * The most telling of the types match_lookup_rt6 and ipv6_addr_type give. The unspecified address is looked up like any
+ * other. Limited to an interface, only routes over it count: what others
+ * alone lead to is unreachable.
+ */
 function addressType6(tables: RouteTables, address: Uint32Array, limit: InterfaceIndex | undefined): RouteType {
   if ((address[0] ?? 0) >>> 24 === 0xff) return 'multicast';
-  if (address.every((word) => word === 0)) return 'unspec';
-  const route = tables.route(6, address);
-  if (route === undefined) return 'unreachable';
-  if (route.type === 'local') return limit === undefined || route.iface === limit ? 'local' : 'unicast';
-  if (route.type === 'anycast') return 'anycast';
-  return isRejected(route.type) ? 'unreachable' : 'unicast';
+  const route = limit === undefined ? tables.route(6, address) : tables.over(limit, 6, address);
+  if (route === undefined || isRejected(route.type)) return 'unreachable';
+  return route.type === 'local' || route.type === 'anycast' ? route.type : 'unicast';
 }
 
 /** RTF_REJECT: what a lookup finds is an error. */

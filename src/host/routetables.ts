@@ -11,6 +11,7 @@ import {
   type Family,
   type Flow,
   type HostInterface,
+  type InterfaceIndex,
   NO_INTERFACE,
   type Route,
   type RouteType,
@@ -46,6 +47,7 @@ class View {
 
 export class RouteTables {
   private readonly multicast = new Map<number, Route>();
+  private readonly limited = new Map<InterfaceIndex, RouteTables>();
 
   constructor(
     private readonly routes: readonly Route[],
@@ -54,12 +56,26 @@ export class RouteTables {
     private readonly local: Ranges,
     private readonly policy: PolicyRules | undefined,
     readonly dependsOn: RoutingDependencies,
+    /** Makes the tables of those routes alone that lead over an interface. */
+    private readonly limitedTo: (iface: InterfaceIndex) => RouteTables,
   ) {}
 
   /** For a packet of which nothing but the destination is known. */
   route(family: Family, words: Uint32Array): Route | undefined {
     if (this.dependsOn.any) return this.lookUp(bareFlow(family, words));
     return family === 4 ? this.route4(words[0] ?? 0) : this.at(find(this.all.plain, 6, words));
+  }
+
+  /** The same among the routes over an interface, as the kernel looks up what is to leave by it (RT6_LOOKUP_F_IFACE). */
+  over(iface: InterfaceIndex, family: Family, words: Uint32Array): Route | undefined {
+    let tables = this.limited.get(iface);
+    if (tables === undefined) {
+      tables = this.limitedTo(iface);
+      this.limited.set(iface, tables);
+    }
+    return tables.dependsOn.any
+      ? tables.lookUp({ ...bareFlow(family, words), egress: iface })
+      : tables.route(family, words);
   }
 
   lookUp(flow: Flow): Route | undefined {
@@ -139,7 +155,23 @@ export function routeTables(
     builder.ranges(['local'], 0, undefined),
     policy,
     dependsOn,
+    (iface) =>
+      routeTables(
+        family,
+        own.filter((route) => leadsOver(route, iface, interfaces)),
+        interfaces,
+        rules,
+      ),
   );
+}
+
+function leadsOver(
+  { device, devices }: RouteDescription,
+  iface: InterfaceIndex,
+  interfaces: ReadonlyMap<string, HostInterface>,
+): boolean {
+  const names = devices ?? (device === undefined ? [] : [device]);
+  return names.some((name) => interfaces.get(name)?.index === iface);
 }
 
 /** Makes searches of the tables. */

@@ -73,13 +73,14 @@ describe('a host stated by hand', () => {
     ['2001:db8::1', 'local'],
     ['2001:db8::2', 'unicast'],
     ['ff02::1', 'multicast'],
-    ['::', 'unspec'],
+    ['::', 'unicast'],
   ])('takes %s for %s, as -m addrtype does', (text, type) => expect(typeText(DOCKER, text)).toBe(type));
 
   it('limits the type to an interface (--limit-iface-in)', () => {
     expect(typeText(DOCKER, '192.0.2.1', 'eth0')).toBe('local');
     expect(typeText(DOCKER, '192.0.2.1', 'docker0')).toBe('unicast');
-    expect(typeText(DOCKER, '2001:db8::1', 'docker0')).toBe('unicast');
+    expect(typeText(DOCKER, '2001:db8::1', 'eth0')).toBe('local');
+    expect(typeText(DOCKER, '2001:db8::1', 'docker0')).toBe('unreachable');
   });
 
   it('interns routes', () => {

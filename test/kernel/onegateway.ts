@@ -1,4 +1,5 @@
 /** Cases for IPv6 that share a gateway, since making it takes longer than any of them. */
+import type { HostFile } from '../../src/host/hostschema.js';
 import { parseRules } from '../../src/rules/index.js';
 import { describeMismatch, ipPacket } from '../../src/verify/compare.js';
 import { Gateway } from '../../src/verify/gateway.js';
@@ -12,14 +13,16 @@ export type Sent = readonly [iface: string, packet: Uint8Array];
 
 const EMPTY = '*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n';
 
-/** HOME_HOST6 in the kernel, from case to case with other rules, which must be of the same tables. */
+/** A host (HOME_HOST6 unless told) in the kernel, from case to case with other rules, which must be of the same tables. */
 export class OneGateway {
   #gateway: Gateway | undefined;
   #sent = 0;
 
+  constructor(private readonly host: HostFile = HOME_HOST6) {}
+
   /** Sends the packets through the kernel and through natreplay; returns a line for everything that differs. */
   async ask(rules6: string, sent: readonly Sent[]): Promise<string[]> {
-    this.#gateway ??= await Gateway.open({ host: HOME_HOST6, rules: EMPTY, rules6, backend: 'legacy' });
+    this.#gateway ??= await Gateway.open({ host: this.host, rules: EMPTY, rules6, backend: 'legacy' });
     const kernel = this.#gateway;
     await kernel.reload(EMPTY, rules6);
     const packets = sent.map(([iface, packet]) => ({ iface, frame: ether(packet), time: Date.now() }));
@@ -28,7 +31,7 @@ export class OneGateway {
     const own = <T extends { readonly input: number }>(seen: T): T => ({ ...seen, input: seen.input - first });
     const run = { packets, outputs: outputs.map(own), delivered: delivered.map(own) };
     this.#sent += packets.length;
-    const prediction = new Prediction(HOME_HOST6, EMPTY, {
+    const prediction = new Prediction(this.host, EMPTY, {
       rules6: parseRules(rules6, { file: 'rules6', family: 6, unsupported: 'stop' }),
     });
     const { mismatches } = comparePrediction(run, prediction);
