@@ -174,7 +174,7 @@ const addrtype: Maker = (random, place) => {
   ].filter((part) => part !== '');
   if (parts.length === 0) parts.push('--dst-type LOCAL');
   const limit =
-    !place.userDefined && place.world.family === 4 && random.chance(0.25)
+    !place.userDefined && random.chance(0.25)
       ? TRACKED_HOOKS.has(place.hook)
         ? ' --limit-iface-in'
         : ' --limit-iface-out'
