@@ -28,8 +28,8 @@ function addressType4(tables: RouteTables, word: number, limit: InterfaceIndex |
 
 /**
  * The most telling of the types match_lookup_rt6 and ipv6_addr_type give. The unspecified address is looked up like any
- * other. Limited to an interface, only routes over it count: what others
- * alone lead to is unreachable.
+ * other. Limited to an interface, only routes over it count: what others alone
+ * lead to is unreachable.
  */
 function addressType6(tables: RouteTables, address: Uint32Array, limit: InterfaceIndex | undefined): RouteType {
   if ((address[0] ?? 0) >>> 24 === 0xff) return 'multicast';
