@@ -40,6 +40,16 @@ export function injectedRecord(frame: Uint8Array, destination: Uint8Array, sourc
   return record;
 }
 
+/** A pcap record of an IP packet that the host itself sends (hostsender.ts): there is a 1 where others have no time. */
+export function hostRecord(packet: Uint8Array): Uint8Array {
+  const record = Buffer.alloc(16 + packet.length);
+  record.writeUInt32LE(1, 0);
+  record.writeUInt32LE(packet.length, 8);
+  record.writeUInt32LE(packet.length, 12);
+  record.set(packet, 16);
+  return record;
+}
+
 /** A pcap record of a marker frame: it says that everything before it belongs to packets up to `number`. */
 export function markerRecord(number: number, source: Uint8Array): Uint8Array {
   const frame = Buffer.alloc(ETHERNET_HEADER + 6);

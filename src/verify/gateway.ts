@@ -9,12 +9,15 @@
 import { readFileSync } from 'node:fs';
 import { NatreplayError } from '../errors.js';
 import { macText } from '../host/hostjson.js';
+import { LOCAL_NAME } from '../pipeline/ingress.js';
 import { Collector, FLUSH } from './collector.js';
 import { hasCommand, runChecked } from './commands.js';
+import { ipPacket } from './compare.js';
 import {
   ETHERTYPE_IPV4,
   ETHERTYPE_IPV6,
   ethernetFrame,
+  hostRecord,
   injectedRecord,
   LINKTYPE_LINUX_SLL2,
   LINKTYPE_NFLOG,
@@ -24,7 +27,7 @@ import {
   readLogged,
 } from './frames.js';
 import { furnish, loadRules } from './furnish.js';
-import { Injector } from './injector.js';
+import { Injector, type InjectorOptions } from './injector.js';
 import { type GatewayInterface, type Layout, LOG_BATCH, LOG_GROUP, planLayout, SPLIT } from './layout.js';
 import { Namespaces } from './namespaces.js';
 import type { Backend, GatewayOptions } from './options.js';
@@ -34,7 +37,9 @@ export type { Backend, GatewayOptions };
 
 /**
  * A packet to send: an Ethernet frame and the interface it arrives at. Its source address does not matter unless it is one
- * of `GatewayOptions.senders`, nor does its destination unless that is a group's.
+ * of `GatewayOptions.senders`, nor does its destination unless that is a group's. With interface FROM_HOST the host itself
+ * sends what is in the frame, which takes HOST_COMMAND; what leaves then has the header checksum and total length that it
+ * should have, and an IPv4 identification where there was none and fragmenting is allowed.
  */
 export interface KernelPacket {
   readonly iface: string;
@@ -76,6 +81,11 @@ const JUMBO_MTU = 9216;
 const RING_SLOTS = 4 * WINDOW_PACKETS + 2 * LOG_BATCH;
 const JUMBO_RING_SLOTS = 4 * JUMBO_WINDOW_PACKETS + 2 * LOG_BATCH;
 
+/** In place of an interface: the packet is sent by the host itself. */
+export const FROM_HOST = LOCAL_NAME;
+/** Program without which the host itself can't send. */
+export const HOST_COMMAND = 'python3';
+
 const ALWAYS_NEEDED = ['ip', 'nft', 'ethtool', 'tcpreplay', 'tcpdump', 'taskset', 'conntrack'];
 
 /** Programs that a gateway runs, with the iptables of a backend. */
@@ -114,6 +124,8 @@ export class Gateway {
   #hostNames: ReadonlyMap<number, string> = new Map();
   #taps: readonly Tap[] = [];
   #injector: Injector | undefined;
+  #injectorOptions: InjectorOptions | undefined;
+  #sendsForHost = false;
   #sent = 0;
 
   private constructor(options: GatewayOptions, layout: Layout, namespaces: Namespaces, ipv6: boolean, unset: string[]) {
@@ -175,7 +187,25 @@ export class Gateway {
         onRecord: ({ bytes, time }) => this.#hostTap.add(readLogged(bytes), time),
       }),
     ]);
-    this.#injector = new Injector({ namespace: wires, prefix: pin([sender]), onFailure });
+    this.#injectorOptions = { namespace: wires, prefix: pin([sender]), onFailure };
+    this.#injector = Injector.ofFrames(this.#injectorOptions);
+  }
+
+  /** The injector, one that sends for the host too if packets need it: from the first of those on. */
+  #injectorFor(packets: readonly KernelPacket[]): Injector {
+    const options = this.#injectorOptions;
+    if (this.#injector === undefined || options === undefined)
+      throw new NatreplayError('VERIFY_CLOSED', 'the gateway is closed', { exitCode: 3 });
+    if (this.#sendsForHost || packets.every(({ iface }) => iface !== FROM_HOST)) return this.#injector;
+    if (!hasCommand(HOST_COMMAND)) {
+      throw new NatreplayError('VERIFY_TOOL_MISSING', `not installed: ${HOST_COMMAND}, by which the host sends`, {
+        advice: 'install python3, or leave out what the host itself sends',
+      });
+    }
+    this.#injector.stop();
+    this.#injector = Injector.ofHost({ ...options, gateway: this.#namespaces.gateway });
+    this.#sendsForHost = true;
+    return this.#injector;
   }
 
   /** Packets sent so far: the number of the next one. */
@@ -185,8 +215,7 @@ export class Gateway {
 
   /** Sends packets in order and returns what became of them. `input` counts on from earlier calls. */
   async send(packets: readonly KernelPacket[]): Promise<SendResult> {
-    const injector = this.#injector;
-    if (injector === undefined) throw new NatreplayError('VERIFY_CLOSED', 'the gateway is closed', { exitCode: 3 });
+    const injector = this.#injectorFor(packets);
     for (let from = 0; from < packets.length; ) {
       const records: Uint8Array[] = [];
       let bytes = 0;
@@ -207,13 +236,14 @@ export class Gateway {
   }
 
   #record(packet: KernelPacket): Uint8Array {
+    if (packet.iface === FROM_HOST) return hostRecord(ipPacket(packet.frame));
     const iface = this.#interfaces.get(packet.iface);
     if (iface === undefined) {
       throw new NatreplayError(
         'VERIFY_NO_INTERFACE',
         `the host has no interface '${packet.iface}' that packets can arrive at`,
         {
-          advice: 'packets of the host itself and of bridge ports cannot be sent through the kernel',
+          advice: 'packets of bridge ports cannot be sent through the kernel',
         },
       );
     }

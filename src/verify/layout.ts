@@ -13,6 +13,7 @@
 import { NatreplayError } from '../errors.js';
 import { parseAddress, parsePrefix, prefixContains } from '../host/address.js';
 import type { AddressJson, HostFile, LinkJson, RouteJson, RuleJson } from '../host/hostschema.js';
+import { SENDER_UID } from './hostsender.js';
 
 export const INJECT = 'nrin';
 export const SPLIT = 'nrsplit';
@@ -330,8 +331,9 @@ export function wiresNft(layout: Layout): string {
 
 /**
  * nftables of the gateway: markers are logged and sent back; packets that reached the host are logged after every
- * table of iptables; what the host itself says is dropped before connection tracking can see it, unless it is wanted. Of
- * its groups, routers and neighbours, which no packet makes it speak, it says nothing either way.
+ * table of iptables; what the host itself says is dropped before connection tracking can see it, unless it is wanted or
+ * was sent for it (hostsender.ts): the kernel's own sockets belong to no account. Of its groups, routers and neighbours,
+ * which no packet makes it speak, it says nothing either way.
  */
 export function gatewayNft(layout: Layout, answers = false): string {
   const log = `log group ${LOG_GROUP} queue-threshold ${LOG_BATCH} snaplen`;
@@ -345,6 +347,7 @@ ${senderChain(layout)}}
 table inet natreplay {
   chain answers {
     type filter hook output priority -400; policy ${answers ? 'accept' : 'drop'};
+    meta skuid { 0, ${SENDER_UID} } accept
     ip6 daddr { ff02::2, ff02::16 } drop
   }
   chain delivered {

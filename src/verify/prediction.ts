@@ -6,7 +6,7 @@ import { Slab } from '../capture/slab.js';
 import type { Host } from '../host/types.js';
 import type { RuleCounterTable } from '../netfilter/compile.js';
 import { Engine } from '../netfilter/engine.js';
-import { ResultColumns, VERDICT_DROP, VERDICT_FORWARD, VERDICT_LOCAL } from '../netfilter/results.js';
+import { INGRESS_LOCAL, ResultColumns, VERDICT_DROP, VERDICT_FORWARD, VERDICT_LOCAL } from '../netfilter/results.js';
 import { PacketColumns } from '../packet/columns.js';
 import { LINKTYPE_ETHERNET } from '../packet/link.js';
 import { parseSlab } from '../packet/parse.js';
@@ -16,6 +16,7 @@ import { conntrackText } from '../report/conntrack.js';
 import type { ConnectionEntry, Verdict } from '../report/types.js';
 import { printRules } from '../rules/print.js';
 import type { Ruleset } from '../rules/types.js';
+import { FROM_HOST } from './gateway.js';
 import { ObservedPorts } from './observedports.js';
 import type { Backend } from './options.js';
 import { RulePathRecorder, type RulePathStep } from './rulepath.js';
@@ -67,13 +68,14 @@ export class Prediction {
   }
 
   /**
-   * Judges an Ethernet frame that comes in by an interface at a time (milliseconds since 1970). `kernel`: what the kernel
+   * Judges an Ethernet frame that comes in by an interface, or is sent by the host itself (FROM_HOST), at a time
+   * (milliseconds since 1970). `kernel`: what the kernel
    * made of it, from the IP header on.
    */
   judge(iface: string, frame: Uint8Array, time: number, kernel: Uint8Array | undefined): Judged {
     this.#load(frame, time);
     parseSlab(this.#slab, this.#columns, [LINKTYPE_ETHERNET], 'verify');
-    this.#results.ingress[0] = this.#host.interfaceByName(iface)?.index ?? -1;
+    this.#results.ingress[0] = iface === FROM_HOST ? INGRESS_LOCAL : (this.#host.interfaceByName(iface)?.index ?? -1);
     this.ports.observe(kernel);
     const path = this.#recorder(frame);
     path?.start();

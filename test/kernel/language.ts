@@ -6,9 +6,9 @@
  *     in  wan   icmp 198.51.100.1 > 203.0.113.5 unreachable 1 about { tcp 203.0.113.5:4000 > 198.51.100.1:80 S }
  *     drop
  *
- * `in IFACE` is a packet that arrives; the lines below it say what the host makes of it: `out IFACE` (once for each
+ * `in IFACE` is a packet that arrives, `in @local` one that the host itself sends; the lines below it say what the host makes of it: `out IFACE` (once for each
  * packet that leaves), `host` (the host itself gets it) or `drop`. What an `out` or `host` line does not state is as in
- * the packet that came in, the TTL one less where it leaves; `same` states nothing at all. `wait 1.5` lets seconds pass.
+ * the packet that came in, the TTL one less where it leaves, if the host did not send it; `same` states nothing at all. `wait 1.5` lets seconds pass.
  *
  * A port may be a name: `$p` takes whatever port is seen there first, `$p(1024-65535)` one of that range,
  * `$p(1024-65535 but 4000)` any other than 4000, and stands for that port from then on.

@@ -9,7 +9,13 @@ import { makeHost } from '../../src/host/machine.js';
 import type { Host } from '../../src/host/types.js';
 import { Engine, type EngineOptions } from '../../src/netfilter/engine.js';
 import type { PortChoice } from '../../src/netfilter/nat/portchoice.js';
-import { ResultColumns, VERDICT_DROP, VERDICT_FORWARD, VERDICT_LOCAL } from '../../src/netfilter/results.js';
+import {
+  INGRESS_LOCAL,
+  ResultColumns,
+  VERDICT_DROP,
+  VERDICT_FORWARD,
+  VERDICT_LOCAL,
+} from '../../src/netfilter/results.js';
 import { PacketColumns } from '../../src/packet/columns.js';
 import { parseSlab } from '../../src/packet/parse.js';
 import { connectionEntries } from '../../src/pipeline/connections.js';
@@ -24,6 +30,7 @@ import {
   type Mismatch,
 } from '../../src/verify/compare.js';
 import { differInFragmentIdOnly } from '../../src/verify/fragmentid.js';
+import { FROM_HOST } from '../../src/verify/gateway.js';
 import { TO_HOST } from './language.js';
 import { upperLayer } from './oddities6.js';
 import type { SentPacket, TrafficRun } from './traffic.js';
@@ -75,7 +82,8 @@ export class Prediction {
     records.seconds[0] = Math.floor(packet.time / 1000);
     records.nanoseconds[0] = (packet.time % 1000) * 1e6;
     parseSlab(this.#slab, this.#columns, [1], 'verify');
-    this.#results.ingress[0] = this.host.interfaceByName(packet.iface)?.index ?? -1;
+    this.#results.ingress[0] =
+      packet.iface === FROM_HOST ? INGRESS_LOCAL : (this.host.interfaceByName(packet.iface)?.index ?? -1);
     this.engine.track(this.#slab, this.#columns, this.#results);
     const extras = this.engine.extras.splice(0);
     const name = (index: number): string => this.host.interfaces[index]?.name ?? '';

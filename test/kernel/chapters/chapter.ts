@@ -7,7 +7,14 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { HostFile } from '../../../src/host/hostschema.js';
 import { describeMismatch, ipPacket } from '../../../src/verify/compare.js';
 import { differingFields } from '../../../src/verify/fields.js';
-import { type Backend, type Gateway, type KernelPacket, neededCommands } from '../../../src/verify/gateway.js';
+import {
+  type Backend,
+  FROM_HOST,
+  type Gateway,
+  HOST_COMMAND,
+  type KernelPacket,
+  neededCommands,
+} from '../../../src/verify/gateway.js';
 import { compareConntrack, compareCounters } from '../../../src/verify/listings.js';
 import { needs } from '../../support/requirements.js';
 import { countedFrom, Gateways } from '../gateways.js';
@@ -73,7 +80,7 @@ export interface ChapterDefaults {
 }
 
 const BACKENDS: readonly Backend[] = ['legacy', 'nft'];
-const requirement = needs({ root: true, commands: BACKENDS.flatMap(neededCommands) });
+const requirement = needs({ root: true, commands: [...BACKENDS.flatMap(neededCommands), HOST_COMMAND] });
 
 export function chapter(title: string, defaults: ChapterDefaults, cases: readonly Case[]): void {
   const { host, rules, backends = ['legacy'] } = defaults;
@@ -146,7 +153,8 @@ function wrongWith(step: InStep, fates: readonly Fate[], names: Names): string[]
   }
   return step.expected.flatMap((expected, i) => {
     const seen = fates[i]?.packet ?? new Uint8Array(0);
-    const packet = inherit(expected.packet, step.packet, expected.where === TO_HOST ? 0 : 1);
+    const routed = expected.where !== TO_HOST && step.iface !== FROM_HOST;
+    const packet = inherit(expected.packet, step.packet, routed ? 1 : 0);
     const wrong = learnNames(packet, seen, names);
     const fields = differingFields(seen, build(packet, names)).map((f) => `${f.field} ${f.kernel}, not ${f.predicted}`);
     const all = wrong === undefined ? fields : [wrong, ...fields];
