@@ -1,5 +1,6 @@
 /** Puts into the namespaces what layout.ts planned, with the system's own tools, and loads the rules. */
 import { NatreplayError } from '../errors.js';
+import { fdbBatch, forgetBatch, neighbourBatch } from './bridging.js';
 import { withBuiltinChains } from './builtinchains.js';
 import { firstLines, run, runChecked } from './commands.js';
 import { HEADROOM_BATCH } from './headroom.js';
@@ -37,11 +38,16 @@ export async function furnish(
   await script('preparing the namespaces', gateway, earlySysctls(ipv6));
   await batch('making interfaces', wires, wiresBatch(layout, gateway));
   await run(['ip', '-netns', wires, '-force', '-batch', '-'], HEADROOM_BATCH);
-  const names = [layout.markInterface, ...layout.interfaces.map((i) => i.name)];
+  const names = [layout.markInterface, ...layout.interfaces.map((i) => i.device)];
   await script('switching offloads off', wires, offloadScript(wireNames(layout)));
   await script('switching offloads off', gateway, offloadScript(names));
   await batch('giving the host its addresses', gateway, addressBatch(layout, ipv6));
+  if (layout.bridges.length > 0) {
+    const fdb = ['bridge', '-netns', gateway, '-batch', '-'];
+    await runChecked('giving bridges their stations', fdb, fdbBatch(layout.bridges));
+  }
   const unset = await script('applying sysctls', gateway, hostSysctls(host.sysctl ?? {}, ipv6));
+  requireBridgeNetfilter(options, layout, unset);
   if (host.route !== undefined) await loadRoutes(gateway, routeBatch(host.route, layout));
   if (ipv6 && host.route6 !== undefined) await loadRoutes(gateway, routeBatch(host.route6, layout), ['-6']);
   if (host.rule !== undefined) await batch('giving the host its policy rules', gateway, ruleBatch(host.rule));
@@ -59,6 +65,22 @@ export async function furnish(
   return unset.split('\n').filter((line) => line !== '');
 }
 
+/** Throws VERIFY_NEEDS_BR_NETFILTER if iptables is to see what is bridged and this kernel has no part for it. */
+function requireBridgeNetfilter({ host }: GatewayOptions, { bridges }: Layout, unset: string): void {
+  if (bridges.length === 0) return;
+  const missing = unset
+    .split('\n')
+    .find((name) => name.startsWith('net.bridge.bridge-nf-call-ip') && host.sysctl?.[name] !== '0');
+  if (missing === undefined) return;
+  throw new NatreplayError(
+    'VERIFY_NEEDS_BR_NETFILTER',
+    `the host has ${missing} on, and this kernel does not have it`,
+    {
+      advice: 'load its module: modprobe br_netfilter',
+    },
+  );
+}
+
 /** Throws VERIFY_ROUTE_REFUSED with the route and what the kernel said of it. */
 async function loadRoutes(namespace: string, batch: string, family: readonly string[] = []): Promise<void> {
   const result = await run(['ip', ...family, '-netns', namespace, '-batch', '-'], batch);
@@ -71,6 +93,14 @@ async function loadRoutes(namespace: string, batch: string, family: readonly str
   throw new NatreplayError('VERIFY_ROUTE_REFUSED', `the kernel refuses the host's route '${route}': ${said}`, {
     advice: 'correct it in the host file',
   });
+}
+
+/** Neighbours on bridges, as rules and capture tell of them; whom the bridges saw is forgotten. */
+export async function loadNeighbours(options: GatewayOptions, { bridges }: Layout, namespace: string): Promise<void> {
+  if (bridges.length === 0) return;
+  const { host, rules, rules6 = '', stations = [] } = options;
+  const batch = forgetBatch(bridges) + neighbourBatch(bridges, host, rules + rules6, stations);
+  await runChecked('giving the host its neighbours', ['ip', '-netns', namespace, '-batch', '-'], batch);
 }
 
 /** Throws VERIFY_RULES_REFUSED with what iptables-restore said. */

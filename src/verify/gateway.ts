@@ -13,6 +13,7 @@ import { LOCAL_NAME } from '../pipeline/ingress.js';
 import { Collector, FLUSH } from './collector.js';
 import { hasCommand, runChecked } from './commands.js';
 import { ipPacket } from './compare.js';
+import { withoutCopies } from './copies.js';
 import {
   ETHERTYPE_IPV4,
   ETHERTYPE_IPV6,
@@ -26,7 +27,7 @@ import {
   readCooked,
   readLogged,
 } from './frames.js';
-import { furnish, loadRules } from './furnish.js';
+import { furnish, loadNeighbours, loadRules } from './furnish.js';
 import { Injector, type InjectorOptions } from './injector.js';
 import { type GatewayInterface, type Layout, LOG_BATCH, LOG_GROUP, planLayout, SPLIT } from './layout.js';
 import { Namespaces } from './namespaces.js';
@@ -37,9 +38,10 @@ export type { Backend, GatewayOptions };
 
 /**
  * A packet to send: an Ethernet frame and the interface it arrives at. Its source address does not matter unless it is one
- * of `GatewayOptions.senders`, nor does its destination unless that is a group's. With interface FROM_HOST the host itself
- * sends what is in the frame, which takes HOST_COMMAND; what leaves then has the header checksum and total length that it
- * should have, and an IPv4 identification where there was none and fragmenting is allowed.
+ * of `GatewayOptions.senders`, nor does its destination unless that is a group's or the interface is a bridge or a port of
+ * one. With interface FROM_HOST the host itself sends what is in the frame, which takes HOST_COMMAND; what leaves then has
+ * the header checksum and total length that it should have, and an IPv4 identification where there was none and
+ * fragmenting is allowed.
  */
 export interface KernelPacket {
   readonly iface: string;
@@ -49,7 +51,10 @@ export interface KernelPacket {
 /** A packet that went out. `input` is the number of the packet that caused it, from 0, over the gateway's life. */
 export interface KernelOutput {
   readonly input: number;
+  /** Of a packet that left a bridge by several ports, the bridge. */
   readonly iface: string;
+  /** The bridge that the interface is, or is a port of. */
+  readonly bridge?: string | undefined;
   readonly frame: Uint8Array;
 }
 
@@ -111,6 +116,7 @@ export class Gateway {
   /** Settings of the host file that this kernel does not have or that do not belong to a namespace. */
   readonly unset: readonly string[];
   readonly #options: GatewayOptions;
+  readonly #layout: Layout;
   readonly #ipv6: boolean;
   readonly #namespaces: Namespaces;
   readonly #interfaces: ReadonlyMap<string, GatewayInterface>;
@@ -130,6 +136,7 @@ export class Gateway {
 
   private constructor(options: GatewayOptions, layout: Layout, namespaces: Namespaces, ipv6: boolean, unset: string[]) {
     this.#options = options;
+    this.#layout = layout;
     this.#ipv6 = ipv6;
     this.#namespaces = namespaces;
     this.#interfaces = new Map(layout.interfaces.map((i) => [i.name, i]));
@@ -148,6 +155,7 @@ export class Gateway {
     try {
       const unset = await furnish(options, layout, namespaces, ipv6);
       await loadRules(options, namespaces);
+      await loadNeighbours(options, layout, namespaces.gateway);
       const gateway = new Gateway(options, layout, namespaces, ipv6, unset);
       await gateway.#listen(layout);
       return gateway;
@@ -243,15 +251,16 @@ export class Gateway {
         'VERIFY_NO_INTERFACE',
         `the host has no interface '${packet.iface}' that packets can arrive at`,
         {
-          advice: 'packets of bridge ports cannot be sent through the kernel',
+          advice: 'packets of ports of a bond cannot be sent through the kernel',
         },
       );
     }
     if (packet.frame.length < 14)
       throw new NatreplayError('VERIFY_SHORT_FRAME', 'a frame is shorter than an Ethernet header');
     // Broadcasts and multicasts stay what they are: the kernel goes by the frame's destination (pkt_type).
-    const group = ((packet.frame[0] ?? 0) & 1) !== 0;
-    const destination = group ? packet.frame.subarray(0, 6) : macBytes(iface.mac);
+    // Bridges go by it altogether.
+    const kept = ((packet.frame[0] ?? 0) & 1) !== 0 || iface.bridge !== undefined;
+    const destination = kept ? packet.frame.subarray(0, 6) : macBytes(iface.mac);
     const sender = this.#senders.get(`${packet.iface} ${macText(packet.frame.subarray(6, 12))}`);
     return injectedRecord(packet.frame, destination, macBytes(sender ?? iface.selector));
   }
@@ -259,17 +268,18 @@ export class Gateway {
   #collect(): SendResult {
     const outputs: KernelOutput[] = [];
     for (const { input, seen } of this.#wireTap.take()) {
-      const iface = this.#wireNames.get(seen.ifindex);
+      const name = this.#wireNames.get(seen.ifindex);
+      const iface = name === undefined ? undefined : this.#interfaces.get(name);
       if (iface === undefined || (seen.protocol !== ETHERTYPE_IPV4 && seen.protocol !== ETHERTYPE_IPV6)) continue;
-      const mac = macBytes(this.#interfaces.get(iface)?.mac ?? '');
-      outputs.push({ input, iface, frame: ethernetFrame(seen.packet, seen.protocol, mac) });
+      const frame = ethernetFrame(seen.packet, seen.protocol, macBytes(iface.mac));
+      outputs.push({ input, iface: iface.name, bridge: iface.bridge, frame });
     }
     const delivered: KernelDelivery[] = [];
     for (const { input, seen } of this.#hostTap.take()) {
       delivered.push({ input, iface: this.#hostNames.get(seen.ifindex) ?? '', packet: Uint8Array.from(seen.packet) });
     }
     this.#hostTap.takeTimes();
-    return { outputs, delivered, times: this.#wireTap.takeTimes() };
+    return { outputs: withoutCopies(outputs), delivered, times: this.#wireTap.takeTimes() };
   }
 
   /** `iptables-save -c` text. */
@@ -299,11 +309,13 @@ export class Gateway {
   }
 
   /**
-   * Forgets every connection and loads other rules, which must have the tables of the first: the kernel keeps what is
-   * in a table that is not named. Throws NatreplayError.
+   * Forgets every connection, and what bridges learnt, and loads other rules, which must have the tables of the first:
+   * the kernel keeps what is in a table that is not named. Throws NatreplayError.
    */
   async reload(rules: string, rules6?: string): Promise<void> {
-    await loadRules({ ...this.#options, rules, rules6 }, this.#namespaces);
+    const options = { ...this.#options, rules, rules6 };
+    await loadRules(options, this.#namespaces);
+    await loadNeighbours(options, this.#layout, this.#namespaces.gateway);
     await this.#inside('forgetting connections', ['conntrack', '-F']);
   }
 

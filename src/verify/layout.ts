@@ -13,6 +13,7 @@
 import { NatreplayError } from '../errors.js';
 import { parseAddress, parsePrefix, prefixContains } from '../host/address.js';
 import type { AddressJson, HostFile, LinkJson, RouteJson, RuleJson } from '../host/hostschema.js';
+import { bridgeChains, bridgeLines, bridgeNames, type GatewayBridge, planBridge } from './bridging.js';
 import { SENDER_UID } from './hostsender.js';
 
 export const INJECT = 'nrin';
@@ -27,6 +28,10 @@ export const MAX_MTU = 65535;
 
 export interface GatewayInterface {
   readonly name: string;
+  /** The gateway's end of its wire: itself, or of a bridge the port that nobody states. */
+  readonly device: string;
+  /** The bridge that it is, or is a port of. */
+  readonly bridge: string | undefined;
   /** Name of the other end. */
   readonly wire: string;
   readonly mac: string;
@@ -47,6 +52,7 @@ export interface Layout {
   /** Each with the source address that its frames are injected with. */
   readonly senders: readonly (Sender & { readonly selector: string })[];
   readonly interfaces: readonly GatewayInterface[];
+  readonly bridges: readonly GatewayBridge[];
   /** Addresses of the loopback interface beyond 127.0.0.1 and ::1. */
   readonly loopback: readonly AddressJson[];
   readonly markInterface: string;
@@ -54,48 +60,65 @@ export interface Layout {
 }
 
 /**
- * Every interface of the host but loopback and those that belong to a bridge or bond becomes one end of a veth pair:
- * for routed packets a bridge, VLAN or tunnel interface is what an Ethernet interface of its name is.
+ * Every interface of the host but loopback becomes one end of a veth pair: for routed packets a VLAN or tunnel interface is
+ * what an Ethernet interface of its name is. Bridges become bridges (bridging.ts); ports of a bond or the like have no wire.
  */
 export function planLayout(host: HostFile, mtu: number | undefined, senders: readonly Sender[] = []): Layout {
+  const unreachable = unreachableInterfaces(host);
   const links = host.addr.flatMap((link) => {
-    const { ifname, master } = link;
-    return ifname === undefined || isLoopback(link) || master !== undefined ? [] : [{ ...link, ifname }];
+    const { ifname } = link;
+    return ifname === undefined || isLoopback(link) || unreachable.has(ifname) ? [] : [{ ...link, ifname }];
   });
   const names = new Set(links.map((link) => link.ifname));
+  const mtuOf = (link: LinkJson): number => Math.min(mtu ?? link.mtu ?? 1500, MAX_MTU);
+  const bridges = links
+    .filter((link) => bridgeNames(host).has(link.ifname))
+    .map((link, k) => planBridge({ ...link, mtu: mtuOf(link) }, unused(`nrport${k}`, names), host));
   const macs = new Set<string>();
   const interfaces = links.map((link, index): GatewayInterface => {
     checkName(link.ifname);
-    const mac = usableMac(link.address, macs) ?? `02:6e:72:01:${hex16(index)}`;
-    macs.add(mac);
+    const own = bridges.find(({ name }) => name === link.ifname);
+    // A bridge often has the address of one of its ports.
+    const mac = own?.mac ?? usableMac(link.address, macs) ?? `02:6e:72:01:${hex16(index)}`;
+    if (own === undefined) macs.add(mac);
     return {
       name: link.ifname,
+      device: own?.entry ?? link.ifname,
+      bridge: own?.name ?? link.master,
       wire: `w${index}`,
       mac,
-      mtu: Math.min(mtu ?? link.mtu ?? 1500, MAX_MTU),
+      mtu: mtuOf(link),
       up: link.flags === undefined || link.flags.includes('UP'),
       addresses: link.addr_info ?? [],
       selector: `02:6e:72:00:${hex16(index)}`,
     };
   });
-  let markInterface = 'nrmark';
-  for (let n = 0; names.has(markInterface); n++) markInterface = `nrmark${n}`;
   return {
     senders: senders.map((sender, index) => ({
       ...sender,
       selector: `02:6e:73:${hex16(index >>> 8)}:${(index & 0xff).toString(16).padStart(2, '0')}`,
     })),
     interfaces,
+    bridges,
     loopback: host.addr.filter(isLoopback).flatMap((link) => link.addr_info ?? []),
-    markInterface,
+    markInterface: unused('nrmark', names),
     markSelector: `02:6e:72:00:${hex16(0xffff)}`,
   };
 }
 
-/** Interfaces that have no wire of their own: packets can't be made to arrive there. */
+function unused(name: string, taken: ReadonlySet<string>): string {
+  let free = name;
+  for (let n = 0; taken.has(free); n++) free = `${name}x${n}`;
+  return free;
+}
+
+/** Interfaces that have no wire of their own, ports of what is not a bridge: packets can't be made to arrive there. */
 export function unreachableInterfaces(host: HostFile): ReadonlySet<string> {
+  const bridges = bridgeNames(host);
   return new Set(
-    host.addr.flatMap(({ ifname, master }) => (ifname !== undefined && master !== undefined ? [ifname] : [])),
+    host.addr.flatMap(({ ifname, master }) =>
+      ifname === undefined || master === undefined || bridges.has(master) ? [] : [ifname],
+    ),
   );
 }
 
@@ -127,8 +150,10 @@ function hex16(value: number): string {
 export function wiresBatch(layout: Layout, gatewayNamespace: string): string {
   const lines = [`link add name ${INJECT} mtu ${MAX_MTU} type veth peer name ${SPLIT} mtu ${MAX_MTU}`];
   for (const i of layout.interfaces) {
+    // The port that nobody states has an address of no interest.
+    const mac = i.device === i.name ? i.mac : i.selector.replace('02:6e:72:00', '02:6e:72:01');
     lines.push(
-      `link add name ${i.wire} mtu ${MAX_MTU} type veth peer name ${i.name} address ${i.mac} mtu ${i.mtu} netns ${gatewayNamespace}`,
+      `link add name ${i.wire} mtu ${MAX_MTU} type veth peer name ${i.device} address ${mac} mtu ${i.mtu} netns ${gatewayNamespace}`,
     );
   }
   lines.push(`link add name ${MARK_WIRE} type veth peer name ${layout.markInterface} netns ${gatewayNamespace}`);
@@ -146,6 +171,10 @@ export function addressBatch(layout: Layout, ipv6: boolean): string {
   lines.push(`link set dev ${layout.markInterface} arp off up`);
   for (const entry of layout.loopback) {
     if (entry.local !== '127.0.0.1' && entry.local !== '::1') lines.push(...addressLine(entry, 'lo', ipv6));
+  }
+  for (const bridge of layout.bridges) lines.push(...bridgeLines(bridge));
+  for (const { device } of layout.interfaces.filter((i) => i.device !== i.name)) {
+    lines.push(`link set dev ${device} addrgenmode none`, `link set dev ${device} arp off up`);
   }
   for (const i of layout.interfaces) {
     lines.push(`link set dev ${i.name} addrgenmode none`, `link set dev ${i.name} arp off`);
@@ -343,7 +372,7 @@ export function gatewayNft(layout: Layout, answers = false): string {
     ${log} 64
     fwd to "${layout.markInterface}"
   }
-${senderChain(layout)}}
+${senderChain(layout)}${bridgeChains(layout.bridges)}}
 table inet natreplay {
   chain answers {
     type filter hook output priority -400; policy ${answers ? 'accept' : 'drop'};
@@ -359,9 +388,10 @@ table inet natreplay {
 }
 
 /** Gives frames back the source addresses that the split needed for itself. */
-function senderChain({ senders }: Layout): string {
+function senderChain({ senders, interfaces }: Layout): string {
   if (senders.length === 0) return '';
-  const devices = [...new Set(senders.map(({ iface }) => `"${iface}"`))];
+  const deviceOf = new Map(interfaces.map(({ name, device }) => [name, device]));
+  const devices = [...new Set(senders.map(({ iface }) => `"${deviceOf.get(iface) ?? iface}"`))];
   const elements = senders.map(({ selector, mac }) => `${selector} : ${mac}`);
   return `  chain senders {
     type filter hook ingress devices = { ${devices.join(', ')} } priority 0; policy accept;
@@ -383,6 +413,9 @@ const DEFAULT_SYSCTLS: readonly (readonly [string, string])[] = [
   ['net.ipv4.conf.all.log_martians', '0'],
   ['net.ipv4.conf.default.log_martians', '0'],
   ['net.ipv4.ip_forward', '1'],
+  // A new namespace has these on, and a host file without them tells of a host that never loaded br_netfilter.
+  ['net.bridge.bridge-nf-call-iptables', '0'],
+  ['net.bridge.bridge-nf-call-ip6tables', '0'],
 ];
 
 const IPV6_SYSCTLS: readonly (readonly [string, string])[] = [

@@ -10,6 +10,8 @@
  * packet that leaves), `host` (the host itself gets it) or `drop`. What an `out` or `host` line does not state is as in
  * the packet that came in, the TTL one less where it leaves, if the host did not send it; `same` states nothing at all. `wait 1.5` lets seconds pass.
  *
+ * On a bridge frames have a sender and somebody they are for, by the names of the chapter's stations: `from a to b`.
+ *
  * A port may be a name: `$p` takes whatever port is seen there first, `$p(1024-65535)` one of that range,
  * `$p(1024-65535 but 4000)` any other than 4000, and stands for that port from then on.
  */
@@ -71,6 +73,8 @@ const ARGUMENTS: Readonly<Record<string, number>> = {
         'total',
         'urgent',
         'version-ihl',
+        'from',
+        'to',
       ])
       .map((word) => [word, 1]),
   ),

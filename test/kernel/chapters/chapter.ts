@@ -40,6 +40,8 @@ export interface Case {
   readonly host?: HostFile;
   /** As typed: `-t nat -A POSTROUTING -o wan -j MASQUERADE`. Default: the chapter's. */
   readonly rules?: readonly string[];
+  /** Who is at the ports of bridges. Default: the chapter's. */
+  readonly stations?: Stations;
   /** In the language of packets. */
   readonly script: string;
   /** Lines of `iptables-save -c` that must be there, with their table in front: `nat :INPUT ACCEPT [1:28]`. */
@@ -53,9 +55,14 @@ export interface Case {
   readonly backend?: Backend;
 }
 
+/** By name; everybody who is no more than a MAC address has no IP addresses. */
+export type Stations = Readonly<Record<string, { readonly mac: string; readonly addresses?: readonly string[] }>>;
+
 /** What one packet became. */
 interface Fate {
   readonly where: string;
+  /** The bridge whose port that is: what left by it left by the bridge. */
+  readonly bridge?: string | undefined;
   readonly packet: Uint8Array;
 }
 
@@ -72,25 +79,29 @@ interface Judge {
 export interface ChapterDefaults {
   readonly host: HostFile;
   readonly rules: readonly string[];
+  readonly stations?: Stations;
   /**
    * The kernel is asked with these. Default: iptables-legacy alone, since both evaluate the same modules and the fuzzer
    * covers iptables-nft too.
    */
   readonly backends?: readonly Backend[];
+  /** Files by which the running kernel shows that it has what the chapter asks about. */
+  readonly kernelFiles?: readonly string[];
 }
 
 const BACKENDS: readonly Backend[] = ['legacy', 'nft'];
-const requirement = needs({ root: true, commands: [...BACKENDS.flatMap(neededCommands), HOST_COMMAND] });
 
 export function chapter(title: string, defaults: ChapterDefaults, cases: readonly Case[]): void {
-  const { host, rules, backends = ['legacy'] } = defaults;
-  const complete = cases.map((test) => ({ host, rules, ...test }));
+  const { host, rules, stations = {}, backends = ['legacy'], kernelFiles = [] } = defaults;
+  const complete = cases.map((test) => ({ host, rules, stations, ...test }));
   describe(`${title}: natreplay`, () => {
     it.each(complete.map((test) => [test.name, test] as const))('%s', async (_name, test) => {
       const judge = new Replay(test.host, saveText(test.rules), test.backend ?? 'legacy');
       expect(await problems(test, judge)).toEqual([]);
     });
   });
+  const commands = [...BACKENDS.flatMap(neededCommands), HOST_COMMAND];
+  const requirement = needs({ root: true, commands, files: kernelFiles });
   const suffix = requirement.skip ? ` (${requirement.reason})` : '';
   for (const backend of BACKENDS) {
     const asked = complete.filter((test) =>
@@ -102,12 +113,28 @@ export function chapter(title: string, defaults: ChapterDefaults, cases: readonl
       afterAll(() => gateways.close());
       it.each(asked.map((test) => [test.name, test] as const))('%s', async (_name, test) => {
         const rules = saveText(test.rules);
-        const kernel = new Kernel(await gateways.get({ host: test.host, rules: withAllTables(rules), backend }), rules);
+        const options = { host: test.host, rules: withAllTables(rules), backend, ...onBridges(test) };
+        const kernel = new Kernel(await gateways.get(options), rules);
         expect(await problems(test, kernel)).toEqual([]);
         expect(await differences(test, rules, backend, kernel)).toEqual([]);
       });
     });
   }
+}
+
+/** What a gateway has to know of who is at the ports of bridges. */
+function onBridges({ host, stations }: Required<Pick<Case, 'host' | 'stations'>>) {
+  const ports = host.addr.flatMap(({ ifname, master }) =>
+    ifname === undefined || master === undefined ? [] : [{ ifname, master }],
+  );
+  if (ports.length === 0) return {};
+  const all = Object.values(stations);
+  return {
+    senders: ports.flatMap(({ ifname }) => all.map(({ mac }) => ({ iface: ifname, mac }))),
+    stations: [...new Set(ports.map(({ master }) => master))].flatMap((iface) =>
+      all.flatMap(({ mac, addresses = [] }) => addresses.map((address) => ({ iface, address, mac }))),
+    ),
+  };
 }
 
 /** Everything in which the judge's answers are not what the case expects. */
@@ -118,7 +145,7 @@ export async function problems(test: Case, judge: Judge): Promise<string[]> {
   const flush = async (): Promise<void> => {
     const steps = pending;
     pending = [];
-    const fates = await judge.send(steps.map((step) => frameOf(step, names)));
+    const fates = await judge.send(steps.map((step) => frameOf(step, names, test.stations)));
     steps.forEach((step, i) => {
       found.push(...wrongWith(step, fates[i] ?? [], names));
     });
@@ -140,14 +167,19 @@ export async function problems(test: Case, judge: Judge): Promise<string[]> {
   return found;
 }
 
-function frameOf(step: InStep, names: Names): KernelPacket {
-  const padding = Number(step.packet.words['pad'] ?? 0);
-  return { iface: step.iface, frame: Buffer.concat([ether(build(step.packet, names)), Buffer.alloc(padding)]) };
+function frameOf(step: InStep, names: Names, stations: Stations = {}): KernelPacket {
+  const { words } = step.packet;
+  const frame = Buffer.concat([ether(build(step.packet, names)), Buffer.alloc(Number(words['pad'] ?? 0))]);
+  const address = (name: string): Buffer => Buffer.from((stations[name]?.mac ?? '').replaceAll(':', ''), 'hex');
+  if (words['to'] !== undefined) frame.set(address(words['to']), 0);
+  if (words['from'] !== undefined) frame.set(address(words['from']), 6);
+  return { iface: step.iface, frame };
 }
 
 function wrongWith(step: InStep, fates: readonly Fate[], names: Names): string[] {
   const places = (list: readonly { readonly where: string }[]): string => list.map(({ where }) => where).join(', ');
-  if (places(fates) !== places(step.expected)) {
+  const agree = step.expected.every(({ where }, i) => where === fates[i]?.where || where === fates[i]?.bridge);
+  if (!agree || fates.length !== step.expected.length) {
     const seen = fates.map((fate) => `${fate.where} ${say(fate.packet)}`).join(', ');
     return [`${step.line}: expected ${places(step.expected) || 'drop'}, became ${seen || 'nothing'}`];
   }
@@ -284,7 +316,9 @@ class Kernel implements Judge {
       delivered: [...this.#run.delivered, ...delivered],
     };
     return packets.map((_, i) => [
-      ...outputs.filter((o) => o.input === before + i).map((o) => ({ where: o.iface, packet: ipPacket(o.frame) })),
+      ...outputs
+        .filter((o) => o.input === before + i)
+        .map((o) => ({ where: o.iface, bridge: o.bridge, packet: ipPacket(o.frame) })),
       ...delivered.filter((d) => d.input === before + i).map((d) => ({ where: TO_HOST, packet: d.packet })),
     ]);
   }
