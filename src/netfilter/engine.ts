@@ -28,6 +28,7 @@ import {
 import { ETHERNET_SENDER } from '../packet/link.js';
 import type { ChecksumMode } from '../packet/parse.js';
 import { copyAddress, Tuple } from '../packet/tuple.js';
+import type { StateSaver } from '../rules/extension.js';
 import type { Ruleset, TableName } from '../rules/types.js';
 import type { Workspace } from '../workspace.js';
 import type { HostAnswers } from './answers/answers.js';
@@ -58,6 +59,7 @@ import { Ipv6Stack, statesIpv6 } from './ipv6stack.js';
 import type { PortChooser } from './nat/portchoice.js';
 import { addressesDelta } from './nat/rewrite.js';
 import { NatSetup } from './nat/setup.js';
+import { UnseenDraw } from './nat/unseendraw.js';
 import { limitedTo, needsConntrack } from './needs.js';
 import { CT_ESTABLISHED, CT_NEW, Packet } from './packet.js';
 import { PacketPath } from './path.js';
@@ -151,12 +153,13 @@ export class Engine {
     }, options.workspace);
     this.table = new FlowTable(1, options.workspace);
     const evaluated = ruleset === undefined ? undefined : limitedTo(ruleset, options.tables);
+    const savers: StateSaver[] | undefined = options.portChooser?.dropped === undefined ? undefined : [];
     const tables =
       evaluated === undefined
         ? new Map()
         : compileRuleset(
             evaluated,
-            { host, family: 4, backend: options.backend, random32: () => random.next32() },
+            { host, family: 4, backend: options.backend, random32: () => random.next32(), savers },
             this.counters,
             options.keepCounters ?? false,
           );
@@ -164,7 +167,12 @@ export class Engine {
       this.conntrack = new Conntrack(this.table, conntrackSettings(host));
     const nat =
       this.conntrack !== undefined && tables.has('nat')
-        ? new NatSetup(this.conntrack, random, options.portChooser)
+        ? new NatSetup(
+            this.conntrack,
+            random,
+            options.portChooser,
+            savers && new UnseenDraw(this.conntrack, this.counters, savers),
+          )
         : undefined;
     this.fragments = new Fragments(host, options.checksums ?? 'offload', options.seed);
     const { rules6, portChooser, backend, tables: limit, keepCounters = false } = options;
@@ -500,6 +508,8 @@ export class Engine {
   /** Notes the way and the checksum deltas of one direction. `from` and `to` hold the entry's tuples. */
   private setPath(direction: number, ingress: number, egress: number): void {
     const { table, packet } = this;
+    // What goes back where it came from may have to be answered with a redirect.
+    if (this.answers !== undefined && egress === ingress) return;
     // On a narrower link each packet's size has to be looked at.
     if (egress !== PATH_LOCAL && this.isNarrower(egress, ingress)) return;
     const at = packet.entry * table.entryWords + table.meta;

@@ -5,6 +5,7 @@
 import type { Slab } from '../capture/slab.js';
 import type { Host } from '../host/types.js';
 import { FLAG_BAD_CHECKSUM, FLAG_CUT, FLAG_TO_GROUP, type PacketColumns } from '../packet/columns.js';
+import type { StateSaver } from '../rules/extension.js';
 import type { Ruleset, TableName } from '../rules/types.js';
 import { Ipv6Answers } from './answers/answers6.js';
 import type { Bridges } from './bridges.js';
@@ -16,6 +17,7 @@ import type { Fragments } from './defrag/fragments.js';
 import type { GatherFault } from './defrag/ipv4.js';
 import type { PortChooser } from './nat/portchoice.js';
 import { NatSetup } from './nat/setup.js';
+import { UnseenDraw } from './nat/unseendraw.js';
 import { limitedTo, needsConntrack } from './needs.js';
 import { CT_UNTRACKED, Packet } from './packet.js';
 import { PacketPath6 } from './path6.js';
@@ -64,15 +66,19 @@ export class Ipv6Stack {
   ) {
     const { host, random, fragments, keepCounters, portChooser, backend } = parts;
     const random32 = (): number => random.next32();
+    const savers: StateSaver[] | undefined = portChooser?.dropped === undefined ? undefined : [];
     const evaluated = ruleset === undefined ? undefined : limitedTo(ruleset, parts.tables);
     const tables =
       evaluated === undefined
         ? new Map()
-        : compileRuleset(evaluated, { host, family: 6, backend, random32 }, this.counters, keepCounters);
+        : compileRuleset(evaluated, { host, family: 6, backend, random32, savers }, this.counters, keepCounters);
     if (evaluated !== undefined && needsConntrack(evaluated))
       this.conntrack = new Conntrack(this.table, conntrackSettings(host));
     const { conntrack } = this;
-    const nat = conntrack !== undefined && tables.has('nat') ? new NatSetup(conntrack, random, portChooser) : undefined;
+    const nat =
+      conntrack !== undefined && tables.has('nat')
+        ? new NatSetup(conntrack, random, portChooser, savers && new UnseenDraw(conntrack, this.counters, savers))
+        : undefined;
     const routes = new RouteCache(host);
     if (parts.answersSeed !== undefined) this.answers = new Ipv6Answers(host, this.table, parts.answersSeed);
     const { counters, answers } = this;

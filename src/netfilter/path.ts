@@ -89,9 +89,20 @@ export class PacketPath {
   /** A packet that came in by an interface. `tracked`: its entry and info are set already, by the fast path. */
   receive(packet: Packet, ingress: InterfaceIndex, tracked: boolean): void {
     this.begin();
+    this.parts.nat?.unseen?.forget();
     packet.inInterface = ingress;
     if (tracked && packet.info === CT_NONE) this.why = this.parts.conntrack?.reason ?? 'invalid';
-    if (this.hook(packet, 'PREROUTING', tracked)) this.routeIn(packet, ingress);
+    if (!this.hook(packet, 'PREROUTING', tracked)) return;
+    this.routeIn(packet, ingress);
+    while (this.drawsAgain(packet)) this.routeIn(packet, ingress);
+  }
+
+  /** The packet got through, the real host dropped it, and it has drawn a port: back to there, with another. */
+  private drawsAgain(packet: Packet): boolean {
+    const { nat } = this.parts;
+    if (nat?.unseen === undefined || this.verdict === VERDICT_DROP || !nat.drawAgain(packet)) return false;
+    this.begin();
+    return translate(packet, 'dst');
   }
 
   /**
@@ -103,11 +114,18 @@ export class PacketPath {
   receiveOnBridge(packet: Packet, entry: BridgeEntry, bridges: Bridges, tracked: boolean): void {
     const { bridge, port, to, filtered } = entry;
     this.begin();
+    this.parts.nat?.unseen?.forget();
     packet.inInterface = bridge;
     if (filtered) packet.bridgeIn = port;
     if (tracked && packet.info === CT_NONE) this.why = this.parts.conntrack?.reason ?? 'invalid';
     this.destination.set(packet.destination);
     if ((filtered || to === TO_HOST) && !this.hook(packet, 'PREROUTING', tracked)) return;
+    this.cross(packet, entry, bridges);
+    while (this.drawsAgain(packet)) this.cross(packet, entry, bridges);
+  }
+
+  /** From behind PREROUTING on. */
+  private cross(packet: Packet, { bridge, port, to, filtered }: BridgeEntry, bridges: Bridges): void {
     const moved = !sameAddress(packet.destination, this.destination);
     if (moved && filtered && packet.family === 4 && this.leadsTo(bridge, packet)) {
       this.bridge(packet, bridge, bridges.destinationOf(port, packet.destination[0] ?? 0), true);

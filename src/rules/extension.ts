@@ -52,7 +52,12 @@ export interface CompileContext {
   readonly backend?: 'legacy' | 'nft' | undefined;
   /** Random numbers from `--seed`: unsigned 32-bit. */
   random32(): number;
+  /** Where a match that counts its visits says how to go back; undefined where nothing ever goes back. */
+  readonly savers?: StateSaver[] | undefined;
 }
+
+/** Notes the state of a match as it is now; what it returns brings that back. */
+export type StateSaver = () => () => void;
 
 export interface ExtensionBase<O> {
   /** As in `-m NAME` or `-j NAME`. */

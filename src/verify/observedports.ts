@@ -3,6 +3,9 @@ import type { PortChoice, PortChooser, PortRefusal } from '../netfilter/nat/port
 import { skipExtensionHeaders, type UpperLayer } from '../packet/ipv6.js';
 import { PROTO_ICMP, PROTO_ICMPV6 } from '../packet/transport.js';
 
+/** What the kernel sent on or delivered, from the IP header on. */
+export type KernelAnswer = Uint8Array | 'nothing';
+
 /**
  * The packet that the kernel made of the one at hand shows the port it chose. Everything else about the choice is the
  * engine's: it refuses a port that the rules do not permit or another connection has, so what is accepted is a bijection.
@@ -13,17 +16,23 @@ export class ObservedPorts implements PortChooser {
   /** Why the last packet's port was refused, for its mismatch. */
   refusal: string | undefined;
   #ports: Ports | undefined;
+  #dropped = false;
 
-  /** Before each packet. `output`: what the kernel sent on or delivered, from the IP header on; undefined: nothing. */
-  observe(output: Uint8Array | undefined): void {
+  /** Before each packet. */
+  observe(answer: KernelAnswer | undefined): void {
     this.refusal = undefined;
-    this.#ports = output === undefined ? undefined : portsOf(output);
+    this.#dropped = answer === 'nothing';
+    this.#ports = answer === undefined || answer === 'nothing' ? undefined : portsOf(answer);
   }
 
   choose({ manipulation, mapping }: PortChoice): number | undefined {
     if (this.#ports?.protocol !== mapping.protocol) return undefined;
     this.followed++;
     return this.#ports[manipulation];
+  }
+
+  dropped(): boolean {
+    return this.#dropped;
   }
 
   refused({ first, count }: PortChoice, port: number, why: PortRefusal): void {

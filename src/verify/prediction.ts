@@ -6,7 +6,14 @@ import { Slab } from '../capture/slab.js';
 import type { Host } from '../host/types.js';
 import type { RuleCounterTable } from '../netfilter/compile.js';
 import { Engine } from '../netfilter/engine.js';
-import { INGRESS_LOCAL, ResultColumns, VERDICT_DROP, VERDICT_FORWARD, VERDICT_LOCAL } from '../netfilter/results.js';
+import {
+  EGRESS_REPLACED,
+  INGRESS_LOCAL,
+  ResultColumns,
+  VERDICT_DROP,
+  VERDICT_FORWARD,
+  VERDICT_LOCAL,
+} from '../netfilter/results.js';
 import { PacketColumns } from '../packet/columns.js';
 import { LINKTYPE_ETHERNET } from '../packet/link.js';
 import { parseSlab } from '../packet/parse.js';
@@ -17,7 +24,7 @@ import type { ConnectionEntry, Verdict } from '../report/types.js';
 import { printRules } from '../rules/print.js';
 import type { Ruleset } from '../rules/types.js';
 import { FROM_HOST } from './gateway.js';
-import { ObservedPorts } from './observedports.js';
+import { type KernelAnswer, ObservedPorts } from './observedports.js';
 import type { Backend } from './options.js';
 import { RulePathRecorder, type RulePathStep } from './rulepath.js';
 
@@ -33,6 +40,8 @@ export interface PredictionOptions {
   readonly rules: Ruleset | undefined;
   readonly rules6: Ruleset | undefined;
   readonly backend: Backend;
+  /** What the host itself says about packets that it drops is among what it sent. */
+  readonly hostPackets?: boolean | undefined;
 }
 
 export interface Judged {
@@ -60,19 +69,19 @@ export class Prediction {
   readonly #columns = new PacketColumns(1);
   readonly #results = new ResultColumns(1);
 
-  constructor({ host, rules, rules6, backend }: PredictionOptions) {
+  constructor({ host, rules, rules6, backend, hostPackets }: PredictionOptions) {
     this.#host = host;
     this.#rules6 = rules6;
-    this.engine = new Engine(host, rules, { seed: 1, portChooser: this.ports, backend, checksums: 'verify', rules6 });
+    const known = { seed: 1, portChooser: this.ports, checksums: 'verify' } as const;
+    this.engine = new Engine(host, rules, { ...known, backend, rules6, hostPackets });
     this.#path = new RulePathRecorder(rules, this.engine.counters);
   }
 
   /**
    * Judges an Ethernet frame that comes in by an interface, or is sent by the host itself (FROM_HOST), at a time
-   * (milliseconds since 1970). `kernel`: what the kernel
-   * made of it, from the IP header on.
+   * (milliseconds since 1970). `kernel`: what the kernel made of it, from the IP header on; undefined: nobody asked it.
    */
-  judge(iface: string, frame: Uint8Array, time: number, kernel: Uint8Array | undefined): Judged {
+  judge(iface: string, frame: Uint8Array, time: number, kernel: KernelAnswer | undefined): Judged {
     this.#load(frame, time);
     parseSlab(this.#slab, this.#columns, [LINKTYPE_ETHERNET], 'verify');
     this.#results.ingress[0] = iface === FROM_HOST ? INGRESS_LOCAL : (this.#host.interfaceByName(iface)?.index ?? -1);
@@ -104,18 +113,16 @@ export class Prediction {
     return this.#path6;
   }
 
-  /** The record as it was rewritten, or what leaves instead of it; delivered ones have no interface. */
+  /** What the host itself says, and the record as rewritten or what leaves instead; delivered ones have no interface. */
   #outputs(length: number, verdict: number): PredictedPacket[] {
     const { extras } = this.engine;
     const name = (index: number): string => this.#host.interfaces[index]?.name ?? '';
-    if (extras.length > 0) {
-      const instead = extras.map(({ output, frame }) => ({ iface: name(output), frame: Uint8Array.from(frame) }));
-      extras.length = 0;
-      return instead;
-    }
-    if (verdict !== VERDICT_FORWARD && verdict !== VERDICT_LOCAL) return [];
-    const iface = verdict === VERDICT_FORWARD ? name(this.#results.egress[0] ?? -1) : '';
-    return [{ iface, frame: this.#slab.bytes.slice(0, length) }];
+    const beside = extras.map(({ output, frame }) => ({ iface: name(output), frame: Uint8Array.from(frame) }));
+    extras.length = 0;
+    const egress = this.#results.egress[0] ?? -1;
+    if ((verdict !== VERDICT_FORWARD && verdict !== VERDICT_LOCAL) || egress === EGRESS_REPLACED) return beside;
+    const iface = verdict === VERDICT_FORWARD ? name(egress) : '';
+    return [...beside, { iface, frame: this.#slab.bytes.slice(0, length) }];
   }
 
   /** A frame as text: `tcp 198.51.100.7:40000 > 192.0.2.1:8799`. */

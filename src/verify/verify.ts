@@ -260,7 +260,7 @@ class Run {
         packet.iface,
         packet.frame,
         time,
-        output === undefined ? undefined : ipPacket(output.frame),
+        output === undefined ? 'nothing' : ipPacket(output.frame),
       );
       this.#verdicts.set(judged.verdict, (this.#verdicts.get(judged.verdict) ?? 0) + 1);
       const predicted = predictedFrames(judged, first + k);

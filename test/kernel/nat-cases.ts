@@ -168,6 +168,31 @@ export const NAT_CASES: readonly KernelCase[] = [
     ],
   },
   {
+    name: 'a port drawn in vain: what DNAT --random leads to collides behind SNAT to one port, and nobody sees the draw',
+    host: HOME_HOST,
+    rules: natTable(
+      'PREROUTING -i lan -p udp -j DNAT --to-destination 198.51.100.9:8081-8084 --random',
+      'POSTROUTING -o wan -p udp -j SNAT --to-source 203.0.113.9:4002',
+    ),
+    steps: Array.from({ length: 24 }, (_, i) => query(10 + i, 4000)),
+  },
+  {
+    name: 'a port drawn in vain, which a rule of filter refuses, with matches that count',
+    host: HOME_HOST,
+    rules:
+      natTable('PREROUTING -i lan -p udp -j DNAT --to-destination 198.51.100.9:8081-8084 --random') +
+      table(
+        'filter',
+        ['INPUT', 'FORWARD', 'OUTPUT'],
+        [
+          'FORWARD -m statistic --mode nth --every 3 --packet 0 -j ACCEPT',
+          'FORWARD -m limit --limit 1/hour --limit-burst 7',
+          'FORWARD -p udp -m udp --dport 8082:8083 -j DROP',
+        ],
+      ),
+    steps: Array.from({ length: 24 }, (_, i) => query(10 + i, 4000)),
+  },
+  {
     name: 'A5: null bindings that collide get a new port',
     host: HOME_HOST,
     rules: natTable(

@@ -2,26 +2,11 @@
  * natreplay's own answer to packets that the kernel was asked about, one packet at a time so that the ports which the
  * kernel drew at random can be told to the engine before it chooses: from then on both must agree to the byte.
  */
-import { Slab } from '../../src/capture/index.js';
 import { describeHostText } from '../../src/host/hostfile.js';
 import type { HostFile } from '../../src/host/hostschema.js';
 import { makeHost } from '../../src/host/machine.js';
-import type { Host } from '../../src/host/types.js';
-import { Engine, type EngineOptions } from '../../src/netfilter/engine.js';
-import type { PortChoice } from '../../src/netfilter/nat/portchoice.js';
-import {
-  INGRESS_LOCAL,
-  ResultColumns,
-  VERDICT_DROP,
-  VERDICT_FORWARD,
-  VERDICT_LOCAL,
-} from '../../src/netfilter/results.js';
-import { PacketColumns } from '../../src/packet/columns.js';
-import { parseSlab } from '../../src/packet/parse.js';
-import { connectionEntries } from '../../src/pipeline/connections.js';
-import { conntrackText } from '../../src/report/conntrack.js';
+import type { Engine } from '../../src/netfilter/engine.js';
 import { parseRules } from '../../src/rules/index.js';
-import { printRules } from '../../src/rules/print.js';
 import {
   type Allowance,
   type AttributedFrame,
@@ -30,72 +15,63 @@ import {
   type Mismatch,
 } from '../../src/verify/compare.js';
 import { differInFragmentIdOnly } from '../../src/verify/fragmentid.js';
-import { FROM_HOST } from '../../src/verify/gateway.js';
+import type { KernelAnswer } from '../../src/verify/observedports.js';
+import {
+  type Judged,
+  type PredictedPacket,
+  type PredictionOptions,
+  Prediction as VerifyPrediction,
+} from '../../src/verify/prediction.js';
 import { TO_HOST } from './language.js';
-import { upperLayer } from './oddities6.js';
 import type { SentPacket, TrafficRun } from './traffic.js';
 
-interface Judged {
-  readonly verdict: number;
-  readonly iface: string;
-  /** More than one where a datagram leaves in fragments. */
-  readonly frames: readonly Uint8Array[];
-  readonly why: string;
-  /** What the host itself says about a packet that it drops, with `hostPackets`. */
-  readonly answers: readonly { readonly iface: string; readonly frame: Uint8Array }[];
-}
-
+/** What `verify` predicts, of a host and rules as tests write them. */
 export class Prediction {
-  readonly host: Host;
-  readonly engine: Engine;
-  readonly #slab = new Slab(1 << 17, 1);
-  readonly #columns = new PacketColumns(1);
-  readonly #results = new ResultColumns(1);
-  #drawn: Drawn | undefined;
+  readonly #own: VerifyPrediction;
 
-  constructor(host: HostFile, rules: string, options: Partial<EngineOptions> = {}) {
-    this.host = makeHost(describeHostText(JSON.stringify(host), 'host.json'));
-    const ruleset = parseRules(rules, { file: 'rules', family: 4, unsupported: 'stop' });
-    const portChooser = { choose: ({ manipulation }: PortChoice) => this.#drawn?.[manipulation] };
-    this.engine = new Engine(this.host, ruleset, { seed: 1, portChooser, checksums: 'verify', ...options });
+  constructor(
+    host: HostFile,
+    rules: string,
+    { backend = 'legacy', rules6, hostPackets }: Partial<Omit<PredictionOptions, 'host' | 'rules'>> = {},
+  ) {
+    this.#own = new VerifyPrediction({
+      host: makeHost(describeHostText(JSON.stringify(host), 'host.json')),
+      rules: parseRules(rules, { file: 'rules', family: 4, unsupported: 'stop' }),
+      rules6,
+      backend,
+      hostPackets,
+    });
+  }
+
+  get engine(): Engine {
+    return this.#own.engine;
+  }
+
+  /** `kernel`: what the kernel made of it, for where chance decides; undefined: it was not asked. */
+  judge({ iface, frame, time }: SentPacket, kernel?: KernelAnswer): Judged {
+    return this.#own.judge(iface, frame, time, kernel);
   }
 
   /** What leaves because of a packet, or what the host itself gets (as an output to TO_HOST). */
-  outputs(packet: SentPacket): readonly { readonly iface: string; readonly frame: Uint8Array }[] {
-    const { verdict, iface, frames } = this.judge(packet);
-    if (verdict !== VERDICT_FORWARD && verdict !== VERDICT_LOCAL) return [];
-    return frames.map((frame) => ({ iface: verdict === VERDICT_LOCAL ? TO_HOST : iface, frame }));
+  outputs(packet: SentPacket): readonly PredictedPacket[] {
+    return outputsOf(this.judge(packet));
   }
 
-  /** `drawn`: the ports with which the kernel sent it, for where chance decides. */
-  judge(packet: SentPacket, drawn?: Drawn): Judged {
-    this.#drawn = drawn;
-    const { records, bytes } = this.#slab;
-    const { length } = packet.frame;
-    bytes.fill(0, 0, 2048);
-    bytes.set(packet.frame);
-    this.#slab.end = length;
-    records.count = 1;
-    records.end[0] = length;
-    records.capturedLength[0] = length;
-    records.wireLength[0] = length;
-    records.seconds[0] = Math.floor(packet.time / 1000);
-    records.nanoseconds[0] = (packet.time % 1000) * 1e6;
-    parseSlab(this.#slab, this.#columns, [1], 'verify');
-    this.#results.ingress[0] =
-      packet.iface === FROM_HOST ? INGRESS_LOCAL : (this.host.interfaceByName(packet.iface)?.index ?? -1);
-    this.engine.track(this.#slab, this.#columns, this.#results);
-    const extras = this.engine.extras.splice(0);
-    const name = (index: number): string => this.host.interfaces[index]?.name ?? '';
-    const dropped = this.#results.verdict[0] === VERDICT_DROP;
-    return {
-      verdict: this.#results.verdict[0] ?? 0,
-      answers: dropped ? extras.map(({ output, frame }) => ({ iface: name(output), frame })) : [],
-      iface: this.host.interfaces[extras[0]?.output ?? this.#results.egress[0] ?? -1]?.name ?? '',
-      frames: extras.length > 0 ? extras.map(({ frame }) => frame) : [Uint8Array.from(bytes.subarray(0, length))],
-      why: this.engine.reasons.words[this.#results.why[0] ?? 0] ?? '',
-    };
+  counters(): string {
+    return this.#own.counters();
   }
+
+  counters6(): string {
+    return this.#own.counters6();
+  }
+
+  connectionsText(): string {
+    return this.#own.connectionsText();
+  }
+}
+
+function outputsOf({ sent, delivered }: Judged): readonly PredictedPacket[] {
+  return [...sent, ...delivered.map(({ frame }) => ({ iface: TO_HOST, frame }))];
 }
 
 export interface TrafficComparison {
@@ -117,12 +93,9 @@ export function comparePrediction(run: TrafficRun, prediction: Prediction): Traf
   run.packets.forEach((packet, input) => {
     while ((kernel[at]?.input ?? Number.POSITIVE_INFINITY) < input) at++;
     const output = kernel[at]?.input === input ? kernel[at] : undefined;
-    const judged = prediction.judge(packet, drawnPorts(output));
+    const judged = prediction.judge(packet, output === undefined ? 'nothing' : ipPacket(output.frame));
     why.push(judged.why);
-    predicted.push(...judged.answers.map((answer) => ({ input, ...answer })));
-    if (judged.verdict !== VERDICT_FORWARD && judged.verdict !== VERDICT_LOCAL) return;
-    const iface = judged.verdict === VERDICT_LOCAL ? TO_HOST : judged.iface;
-    predicted.push(...judged.frames.map((frame) => ({ input, iface, frame })));
+    predicted.push(...outputsOf(judged).map((predictedOutput) => ({ input, ...predictedOutput })));
   });
   const { agreed, mismatches } = compareOutputs(kernel, predicted, drawn);
   return {
@@ -153,46 +126,11 @@ const drawn: Allowance = (input, kernel, predicted, fields) =>
   drawsFlowLabel(input, kernel, predicted, fields) ||
   differInFragmentIdOnly(kernel, predicted);
 
-/** The ports (or ICMP id) with which the kernel let a packet go: what a random choice has to come to. */
-interface Drawn {
-  readonly src: number;
-  readonly dst: number;
-}
-
-function drawnPorts(received: AttributedFrame | undefined): Drawn | undefined {
-  if (received === undefined) return undefined;
-  const packet = ipPacket(received.frame);
-  const found = upperLayer(packet);
-  if (found === undefined) return undefined;
-  const { protocol, offset: l4 } = found;
-  const word = (at: number): number => (packet[l4 + at] ?? 0) * 256 + (packet[l4 + at + 1] ?? 0);
-  if (protocol === 1 || protocol === 58) return { src: word(4), dst: word(4) };
-  return { src: word(0), dst: word(2) };
-}
-
 /** What natreplay writes for `--counters`. */
-export function countersText({ engine }: Prediction): string {
-  engine.flushCounters();
-  return savedText(engine);
-}
+export const countersText = (prediction: Prediction): string => prediction.counters();
 
 /** What natreplay writes for `--counters6`. */
-export function counters6Text({ engine }: Prediction): string {
-  return engine.ipv6 === undefined ? '' : savedText(engine.ipv6);
-}
-
-function savedText({ counters, ruleset }: Pick<Engine, 'counters' | 'ruleset'>): string {
-  if (ruleset === undefined) return '';
-  return printRules(ruleset, {
-    counters: true,
-    countersOf: (table, chain, rule) => {
-      const id = counters.id(table, chain, rule) ?? -1;
-      return { packets: counters.packets[id] ?? 0, bytes: counters.bytes[id] ?? 0 };
-    },
-  });
-}
+export const counters6Text = (prediction: Prediction): string => prediction.counters6();
 
 /** What natreplay writes for `--conntrack`. */
-export function connectionsText({ engine }: Prediction): string {
-  return conntrackText(connectionEntries(engine));
-}
+export const connectionsText = (prediction: Prediction): string => prediction.connectionsText();

@@ -8,7 +8,6 @@
  * Numbers are decimal and wrap at 2^32. `win` is 29200 unless stated; `ack` 0.
  */
 import type { HostFile } from '../../src/host/hostschema.js';
-import { VERDICT_FORWARD } from '../../src/netfilter/results.js';
 import { Gateway, type KernelPacket } from '../../src/verify/gateway.js';
 import { tcpWith } from '../support/packets.js';
 import { HOME_HOST } from './hosts.js';
@@ -132,7 +131,7 @@ export async function playSegments(
             entries.get(port),
           ),
         );
-        engine[i]?.push(tracked(judged[k]?.verdict === VERDICT_FORWARD, predicted.get(port)));
+        engine[i]?.push(tracked(judged[k]?.verdict === 'forward', predicted.get(port)));
       });
     }
   } finally {

@@ -236,6 +236,14 @@ export class Conntrack {
     return true;
   }
 
+  /** Takes back `confirm`, if it has been: the entry is its packet's alone again. */
+  withdraw(entry: number): void {
+    const { table } = this;
+    if (((table.words[entry * table.entryWords + table.meta] as number) & CONFIRMED) === 0) return;
+    table.unlink(entry);
+    this.created--;
+  }
+
   /**
    * The host resets the packet's connection itself. One that is not confirmed, or is closed already, stays what it is
    * (kernel: nf_conntrack_tcp_set_closing).

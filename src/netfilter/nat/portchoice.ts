@@ -39,6 +39,11 @@ export interface PortChooser {
    * it: there, something that the captures do not show had the port. Undefined, or a port that is taken: it stays.
    */
   overrule?(choice: PortChoice): number | undefined;
+  /**
+   * Whether the real host let nothing out of the packet at hand. A destination port that it drew for it was never seen
+   * then: any of those permitted may have been it, and one with which these rules let nothing out either is preferred.
+   */
+  dropped?(): boolean;
   /** A port that `choose` gave cannot be what a kernel with these rules took. The engine's random numbers decide. */
   refused?(choice: PortChoice, port: number, why: PortRefusal): void;
 }

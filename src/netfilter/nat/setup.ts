@@ -35,6 +35,7 @@ import type { Packet } from '../packet.js';
 import type { Random } from '../random.js';
 import { jhash2 } from './jhash.js';
 import type { PortChoice, PortChooser } from './portchoice.js';
+import { MOST_DRAWS, type UnseenDraw } from './unseendraw.js';
 
 export type Manipulation = 'src' | 'dst';
 
@@ -77,6 +78,8 @@ export class NatSetup {
     private readonly conntrack: Conntrack,
     private readonly random: Random,
     private readonly chooser?: PortChooser | undefined,
+    /** With a chooser that knows of drops. */
+    readonly unseen?: UnseenDraw | undefined,
   ) {}
 
   /** True when this side of the connection's mapping is settled. */
@@ -102,6 +105,28 @@ export class NatSetup {
     invertTuple(table.readTuple(entry, REPLY, this.reply), this.current);
     this.chooseTuple(packet, range, manipulation);
     if (manipulation === 'src' && this.chooser?.overrule !== undefined) this.letOverrule(packet, this.chooser);
+    this.settle(packet, manipulation, rule);
+  }
+
+  /** Goes back to where the packet's destination port was drawn, and takes another that may have been; false: none is left. */
+  drawAgain(packet: Packet): boolean {
+    const { table } = this.conntrack;
+    const { unseen, chosen } = this;
+    const rule = table.words[packet.entry * table.entryWords + table.meta + META_DNAT_RULE] as number;
+    const port = unseen?.next(packet);
+    if (unseen === undefined || port === undefined) return false;
+    invertTuple(table.readTuple(packet.entry, REPLY, this.reply), this.current);
+    chosen.copyFrom(unseen.mapping);
+    setKey(chosen, 'dst', port);
+    this.settle(packet, 'dst', rule);
+    return true;
+  }
+
+  /** Writes `chosen`, which was `current`, into the connection. */
+  private settle(packet: Packet, manipulation: Manipulation, rule: number): void {
+    const { table } = this.conntrack;
+    const { entry } = packet;
+    const at = entry * table.entryWords + table.meta;
     let status = (table.words[at] as number) | (manipulation === 'src' ? SRC_NAT_DONE : DST_NAT_DONE);
     if (!this.chosen.equals(this.current)) {
       invertTuple(this.chosen, this.reply);
@@ -185,6 +210,7 @@ export class NatSetup {
     if (range.basePort !== undefined) offset = (own - range.basePort) & 0xffff;
     else if (range.randomFully || range.random || manipulation === 'src') {
       if (this.takesKnownPort(packet, manipulation, min, size)) return;
+      if (manipulation === 'dst' && this.takesUnseenPort(packet, min, size)) return;
       offset = this.random.next16();
     }
     let attempts = Math.min(size, MAX_ATTEMPTS);
@@ -223,6 +249,26 @@ export class NatSetup {
     }
     chooser.refused?.(choice, port, permitted ? 'taken' : 'range');
     return false;
+  }
+
+  /** Any of the ports that the kernel may have drawn for a packet of which nothing was seen; the others can follow. */
+  private takesUnseenPort(packet: Packet, first: number, count: number): boolean {
+    const { unseen, chosen } = this;
+    if (unseen === undefined || this.chooser?.dropped?.() !== true) return false;
+    const own = keyOf(chosen, 'dst');
+    const all = Array.from({ length: Math.min(count, MOST_DRAWS) }, (_, k) => (first + k) & 0xffff);
+    const free = all.filter((port) => {
+      setKey(chosen, 'dst', port);
+      return !this.isTaken(chosen, packet);
+    });
+    setKey(chosen, 'dst', own);
+    // Where none is free the search ends at one that is taken, whichever it is.
+    const permitted = free.length > 0 ? free : all;
+    const start = this.random.next16() % permitted.length;
+    const ports = [...permitted.slice(start), ...permitted.slice(0, start)];
+    unseen.begin(packet, chosen, ports);
+    setKey(chosen, 'dst', ports[0] ?? own);
+    return true;
   }
 
   /** Gives `chosen` the source port that the real host is known to have given the connection. */

@@ -89,11 +89,17 @@ export const limit: MatchExtension<LimitOptions> = {
   list({ period, burst }) {
     return `limit: avg ${formatRate(period)} burst ${burst}`;
   },
-  compile({ period, burst }) {
+  compile({ period, burst }, { savers }) {
     const cost = credits(period);
     const cap = credits(period * burst);
     let credit = cap;
     let last = -1;
+    savers?.push(() => {
+      const saved = { credit, last };
+      return () => {
+        ({ credit, last } = saved);
+      };
+    });
     return ({ seconds, nanoseconds }) => {
       const now = seconds * HZ + Math.floor((nanoseconds * HZ) / 1e9);
       if (last >= 0 && now > last) credit = Math.min(cap, credit + (now - last) * CREDITS);

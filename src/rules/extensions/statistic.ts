@@ -99,6 +99,12 @@ export const statistic: MatchExtension<StatisticOptions> = {
     }
     const last = options.every - 1;
     let count = last - options.packet;
+    context.savers?.push(() => {
+      const saved = count;
+      return () => {
+        count = saved;
+      };
+    });
     return () => {
       count = count === last ? 0 : count + 1;
       return (count === 0) !== negated;
