@@ -10,6 +10,8 @@ export interface InterfaceSettings {
   readonly acceptLocal: boolean;
   readonly routeLocalnet: boolean;
   readonly sendRedirects: boolean;
+  /** All that is on the link may talk to each other, whatever their networks. */
+  readonly sharedMedia: boolean;
   /** The check of sources is made with the packet's mark. */
   readonly srcValidMark: boolean;
   readonly bcForwarding: boolean;
@@ -36,6 +38,7 @@ export function settingsOf(host: Host, iface: HostInterface | undefined): Interf
     acceptLocal: either('accept_local'),
     routeLocalnet: either('route_localnet'),
     sendRedirects: either('send_redirects', 1),
+    sharedMedia: either('shared_media', 1),
     srcValidMark: either('src_valid_mark'),
     bcForwarding: all('bc_forwarding', 0) !== 0 && own('bc_forwarding', 0) !== 0,
     loopback: iface?.loopback === true,

@@ -27,7 +27,7 @@ import { CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED, type Packet, ZONE_MA
 import { VERDICT_DROP, VERDICT_FORWARD, VERDICT_HELD, VERDICT_LOCAL } from './results.js';
 import type { RouteCache } from './routecache.js';
 import { NO_OPTIONS, RouterAddresses } from './routeraddresses.js';
-import { InputRouter, newRouting } from './routing.js';
+import { InputRouter, newRouting, type Routing } from './routing.js';
 import { ChainWalker, WALK_DROP } from './walk.js';
 
 const NOWHERE = new Uint32Array(4);
@@ -237,7 +237,7 @@ export class PacketPath {
     const options = this.options(packet, routing.kind === 'local');
     if (typeof options === 'string') this.why = options;
     else if (routing.kind === 'forward' && packet.toGroup !== 0) this.why = 'link-broadcast';
-    else if (routing.kind === 'forward') this.forward(packet, routing.iface, routing.gateway, options);
+    else if (routing.kind === 'forward') this.forward(packet, routing, options);
     else if (this.gatherLocally(packet) && this.hook(packet, 'INPUT', false)) this.verdict = VERDICT_LOCAL;
   }
 
@@ -256,12 +256,7 @@ export class PacketPath {
     return false;
   }
 
-  private forward(
-    packet: Packet,
-    egress: InterfaceIndex,
-    gateway: Uint32Array | undefined,
-    options: CompiledOptions,
-  ): void {
+  private forward(packet: Packet, { iface: egress, gateway, redirects }: Routing, options: CompiledOptions): void {
     if (packet.view.getUint8(packet.l3 + IPV4_TTL) <= 1) {
       this.why = 'ttl-expired';
       this.parts.answers?.ttlExpired(packet);
@@ -276,6 +271,7 @@ export class PacketPath {
     decrementTtl(packet.view, packet.l3);
     packet.outInterface = egress;
     packet.nextHop = gateway ?? packet.destination;
+    if (redirects) this.parts.answers?.roundabout(packet, packet.nextHop);
     if (!this.hook(packet, 'FORWARD', false)) return;
     if (options.changed) forwardOptions(packet.view, packet.l3, options, this.addresses.towards(packet.destination));
     // The interface it came in by stays known in POSTROUTING (ip_output), where chains of one's own may ask about it.

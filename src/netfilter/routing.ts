@@ -2,8 +2,10 @@
  * Where an incoming packet goes, and whether its source may send it (kernel: ip_route_input_rcu, ip_route_input_slow,
  * fib_validate_source, in their order). KERNEL.md E7.
  */
+import { networkOf } from '../host/address.js';
 import type { Flow, Host, InterfaceIndex, Route } from '../host/types.js';
 import { NO_INTERFACE } from '../host/types.js';
+import { sameAddress } from '../packet/tuple.js';
 import { type FlowDetails, NO_DETAILS } from './flow.js';
 import { type InterfaceSettings, settingsOf } from './interfacesettings.js';
 import type { RouteCache } from './routecache.js';
@@ -17,9 +19,17 @@ export interface Routing {
   gateway: Uint32Array | undefined;
   /** Why it is dropped. */
   reason: string;
+  /** Of `forward`: its sender could have sent the packet to the next hop itself (IPv4). */
+  redirects: boolean;
 }
 
-export const newRouting = (): Routing => ({ kind: 'drop', iface: NO_INTERFACE, gateway: undefined, reason: '' });
+export const newRouting = (): Routing => ({
+  kind: 'drop',
+  iface: NO_INTERFACE,
+  gateway: undefined,
+  reason: '',
+  redirects: false,
+});
 
 const isMulticast = (a: number): boolean => a >>> 28 === 0xe;
 const isLimitedBroadcast = (a: number): boolean => a >>> 0 === 0xffffffff;
@@ -37,6 +47,8 @@ export class InputRouter {
   private readonly loopback: InterfaceIndex;
   /** Addresses of all interfaces, up or down (inet_addr_lst). */
   private readonly own: ReadonlySet<number>;
+  /** What the last sourceFaultByRoute found out: no router lies between the sender and here. */
+  private isNeighbour = false;
   private readonly flow: Flow = {
     family: 4,
     source: NOBODY,
@@ -71,6 +83,7 @@ export class InputRouter {
   ): void {
     out.gateway = undefined;
     out.iface = NO_INTERFACE;
+    out.redirects = false;
     const from = source[0] ?? 0;
     const to = destination[0] ?? 0;
     const settings = this.settings[ingress] ?? this.unknown;
@@ -122,7 +135,25 @@ export class InputRouter {
       const fault = this.sourceFault(sender, destination, route.iface);
       if (fault !== undefined) drop(out, fault);
       else take(route, out);
+      out.redirects = fault === undefined && route.iface === ingress && this.isRoundabout(sender, route);
     }
+  }
+
+  /** Kernel: __mkroute_input. `route` leads back to where the packet came from. */
+  private isRoundabout({ settings, source, ingress }: Sender, { gateway }: Route): boolean {
+    if (!settings.sendRedirects || !this.isNeighbour) return false;
+    return settings.sharedMedia || this.areOnOneNetwork(ingress, source, gateway);
+  }
+
+  /** Kernel: inet_addr_onlink. `other` may be nobody. */
+  private areOnOneNetwork(iface: InterfaceIndex, one: Uint32Array, other: Uint32Array | undefined): boolean {
+    const addresses = this.host.interfaces[iface]?.addresses ?? [];
+    return addresses.some(({ family, words, peer, prefixLength }) => {
+      if (family !== 4) return false;
+      const network = networkOf(4, peer ?? words, prefixLength);
+      const holds = (address: Uint32Array): boolean => sameAddress(networkOf(4, address, prefixLength), network);
+      return holds(one) && (other === undefined || holds(other));
+    });
   }
 
   /**
@@ -132,6 +163,7 @@ export class InputRouter {
    */
   private sourceFault(sender: Sender, destination: Uint32Array, egress: InterfaceIndex): string | undefined {
     const { settings, source, ingress } = sender;
+    this.isNeighbour = false;
     if (settings.loopback) return undefined;
     if (settings.rpFilter === 0 && (ingress !== egress || !settings.sendRedirects)) {
       if (settings.acceptLocal) return undefined;
@@ -158,10 +190,16 @@ export class InputRouter {
     const back = this.routes.lookUp(flow);
     if (back === undefined || isError(back)) return settings.rpFilter === 0 ? undefined : 'rp-filter';
     if (back.type !== 'unicast' && (back.type !== 'local' || !settings.acceptLocal)) return 'martian-source';
-    if (back.iface === ingress || back.interfaces?.includes(ingress) === true) return undefined;
+    if (back.iface === ingress || back.interfaces?.includes(ingress) === true) {
+      this.isNeighbour = back.gateway === undefined;
+      return undefined;
+    }
     // An interface without an address, as of a DHCP client, takes what comes unless the filter is on.
     if (!settings.hasAddress) return settings.rpFilter === 0 ? undefined : 'rp-filter';
-    return settings.rpFilter === 1 ? 'rp-filter' : undefined;
+    if (settings.rpFilter === 1) return 'rp-filter';
+    // The kernel looks for a route by this interface alone; that of its network is the one it can find.
+    this.isNeighbour = this.areOnOneNetwork(ingress, source, undefined);
+    return undefined;
   }
 
   private find(

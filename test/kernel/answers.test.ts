@@ -5,12 +5,15 @@ import { needs } from '../support/requirements.js';
 import { ANSWER_CASES, CLOSED_TWICE } from './answer-cases.js';
 import { ANSWER_CASES6 } from './answer-cases6.js';
 import { askKernel } from './cases.js';
+import { REDIRECT_CASES, REDIRECTS_IN_A_ROW } from './redirect-cases.js';
+
+const CASES = [...ANSWER_CASES, ...ANSWER_CASES6, ...REDIRECT_CASES, REDIRECTS_IN_A_ROW];
 
 const requirement = needs({ root: true, commands: neededCommands('legacy') });
 const title = requirement.skip ? `the host's own answers (${requirement.reason})` : "the host's own answers";
 
 describe.skipIf(requirement.skip)(title, () => {
-  it.each([...ANSWER_CASES, ...ANSWER_CASES6].map((test) => [test.name, test] as const))('%s', async (_name, test) => {
+  it.each(CASES.map((test) => [test.name, test] as const))('%s', async (_name, test) => {
     const { differing } = await askKernel(test);
     expect(differing).toEqual([]);
   });

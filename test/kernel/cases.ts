@@ -70,10 +70,12 @@ export async function askKernel(test: KernelCase, shared?: Gateways): Promise<Ca
     for (const step of test.steps) {
       const { iface, packet, wait = 0, toAll = false } = typeof step === 'function' ? step(outputs) : step;
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-      const sent = { iface, frame: ether(packet), time: Date.now() };
+      const sent = { iface, frame: ether(packet) };
       if (toAll) sent.frame.fill(0xff, 0, 6);
-      packets.push(sent);
-      const result = countedFrom(first, await gateway.send([sent]));
+      const answer = await gateway.send([sent]);
+      // The first packets of a gateway wait until it listens: what counts is when the kernel had them.
+      packets.push({ ...sent, time: answer.times[0] ?? Date.now() });
+      const result = countedFrom(first, answer);
       outputs.push(...result.outputs);
       delivered.push(...result.delivered);
     }

@@ -50,6 +50,8 @@ export abstract class HostAnswers {
   abstract ttlExpired(packet: Packet): void;
   /** It does not fit through the link it would leave by, and must not be fragmented on its way. */
   abstract tooBig(packet: Packet, mtu: number): void;
+  /** Its sender could have sent it to `nextHop` itself; it is forwarded all the same. */
+  abstract roundabout(packet: Packet, nextHop: Uint32Array): void;
   /** Routing dropped the packet for `reason`. */
   abstract notRouted(packet: Packet, reason: string): void;
 

@@ -3,6 +3,7 @@ import { masqueradeAddress } from '../../host/sourceaddress.js';
 import type { Host } from '../../host/types.js';
 import { fold, sumBytes } from '../../packet/checksum.js';
 import {
+  ICMP_REDIRECT,
   ICMP_TIME_EXCEEDED,
   ICMP_TYPE,
   ICMP_UNREACHABLE,
@@ -20,7 +21,9 @@ import type { RouteCache } from '../routecache.js';
 import { RouterAddresses } from '../routeraddresses.js';
 import { HostAnswers, isResettable, UNVERIFIED } from './answers.js';
 import { type IcmpError, icmpError, tcpReset } from './message.js';
+import { RedirectLimit } from './redirects.js';
 
+const REDIRECT_HOST = 1;
 const NET_UNREACHABLE = 0;
 const HOST_UNREACHABLE = 1;
 const FRAGMENTATION_NEEDED = 4;
@@ -55,6 +58,7 @@ export class Ipv4Answers extends HostAnswers {
   private readonly addresses: RouterAddresses;
   private readonly ttl: number;
   private readonly useIngressAddress: boolean;
+  private readonly redirects = new RedirectLimit();
 
   constructor(
     host: Host,
@@ -84,6 +88,11 @@ export class Ipv4Answers extends HostAnswers {
 
   override tooBig(packet: Packet, mtu: number): void {
     this.error(packet, { type: ICMP_UNREACHABLE, code: FRAGMENTATION_NEEDED, info: mtu });
+  }
+
+  override roundabout(packet: Packet, nextHop: Uint32Array): void {
+    if (!this.redirects.admits(packet.source[0] ?? 0, packet.now)) return;
+    this.error(packet, { type: ICMP_REDIRECT, code: REDIRECT_HOST, info: nextHop[0] ?? 0 });
   }
 
   override notRouted(packet: Packet, reason: string): void {

@@ -94,6 +94,9 @@ export class Ipv6Answers extends HostAnswers {
     this.error(packet, { type: TOO_BIG, code: 0, info: mtu });
   }
 
+  /** Nothing: a redirect would have to tell the next hop's link-layer address (RFC 4861 section 4.5). */
+  override roundabout(): void {}
+
   override notRouted(packet: Packet, reason: string): void {
     if (reason === 'link-local-source') {
       // The hop limit is looked at first (ip6_forward).

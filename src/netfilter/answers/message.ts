@@ -56,7 +56,7 @@ const ICMP_INFO = 4;
 export interface IcmpError {
   readonly type: number;
   readonly code: number;
-  /** Second word of the message: the MTU of "fragmentation needed", else 0. */
+  /** Second word of the message: the MTU of "fragmentation needed", the gateway of a redirect, else 0. */
   readonly info: number;
 }
 
