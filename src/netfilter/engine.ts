@@ -382,6 +382,7 @@ export class Engine {
     if (path.cuts !== undefined) this.replace(slab, columns, results, i, path.egress, path.cuts);
     else if (fragments.layout !== undefined && path.verdict === VERDICT_LOCAL)
       this.deliver(slab, columns, results, i, packet);
+    if (path.looped !== undefined) this.deliverCopy(slab, columns, results, i, path.looped);
     this.addAnswers(slab, columns, i, this.answers);
     this.rememberPath(columns, i, ingress);
     path.finish(packet);
@@ -453,6 +454,14 @@ export class Engine {
   /** The host gets a datagram in one piece. */
   private deliver(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number, packet: Packet): void {
     this.replace(slab, columns, results, i, -1, [whole(packet)]);
+  }
+
+  /** A broadcast of the host's own, if it left, and what came back of it. */
+  private deliverCopy(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number, looped: Uint8Array): void {
+    const { packet, path } = this;
+    if (path.verdict !== VERDICT_FORWARD) results.verdict[i] = VERDICT_LOCAL;
+    else if (path.cuts === undefined) this.replace(slab, columns, results, i, path.egress, [whole(packet)]);
+    this.replace(slab, columns, results, i, -1, [{ bytes: looped, length: packet.totalLength }]);
   }
 
   private noteTranslation(results: ResultColumns, i: number): void {

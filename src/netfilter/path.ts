@@ -23,6 +23,7 @@ import { HOOK_STEPS, manipulationAt } from './hooks.js';
 import { type CompiledOptions, compileOptions, forwardOptions } from './ipoptions.js';
 import { translate, translateIcmpError } from './nat/rewrite.js';
 import type { NatSetup } from './nat/setup.js';
+import { OutputRouter } from './outputrouting.js';
 import { CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED, type Packet, ZONE_MARK } from './packet.js';
 import { VERDICT_DROP, VERDICT_FORWARD, VERDICT_HELD, VERDICT_LOCAL } from './results.js';
 import type { RouteCache } from './routecache.js';
@@ -59,7 +60,12 @@ export class PacketPath {
   cuts: readonly OutputFragment[] | undefined;
   /** The last packet went from port to port of a bridge: its TTL is what it was. */
   bridged = false;
+  /** Of a broadcast of the host's own: what the host itself got of it, from the IP header on. */
+  looped: Uint8Array | undefined;
   readonly router: InputRouter;
+  private readonly outputRouter: OutputRouter;
+  /** The route of the host's own packet in hand brings a copy of it back. */
+  private comesBack = false;
   protected readonly routing = newRouting();
   private readonly details: FlowDetails = { ...NO_DETAILS };
   /** Of the packet before a table of OUTPUT changed it. */
@@ -69,6 +75,7 @@ export class PacketPath {
 
   constructor(protected readonly parts: PathParts) {
     this.router = new InputRouter(parts.host, parts.routes);
+    this.outputRouter = new OutputRouter(parts.host, this.router);
     this.addresses = new RouterAddresses(parts.host, parts.routes);
     this.plan = planOf(parts);
     this.walker = new ChainWalker(parts.counters, {
@@ -170,7 +177,20 @@ export class PacketPath {
   /** A packet that the host itself sends. */
   send(packet: Packet): void {
     this.begin();
-    if (this.routeOut(packet, this.detailsOf(packet)) && this.output(packet)) this.leave(packet);
+    if (!this.routeOut(packet, this.detailsOf(packet))) return;
+    const first = packet.outInterface;
+    if (this.output(packet)) this.leave(packet, this.mtuOfOwn(packet, first));
+  }
+
+  /**
+   * MTU that a packet of the host's own has to fit. It was made to fit the interface it was routed to first, and has to be
+   * cut only if it leaves by another; one that does not even fit that was merged by offloading.
+   */
+  private mtuOfOwn(packet: Packet, first: InterfaceIndex): number {
+    const { host, fragments } = this.parts;
+    const size = fragments.layout?.maxSize ?? packet.totalLength;
+    const mtuOf = (index: InterfaceIndex): number => host.interfaces[index]?.mtu ?? Number.POSITIVE_INFINITY;
+    return size > mtuOf(first) ? Number.POSITIVE_INFINITY : mtuOf(packet.outInterface);
   }
 
   /**
@@ -224,6 +244,8 @@ export class PacketPath {
     this.why = '';
     this.cuts = undefined;
     this.bridged = false;
+    this.looped = undefined;
+    this.comesBack = false;
   }
 
   protected routeIn(packet: Packet, ingress: InterfaceIndex): void {
@@ -301,29 +323,58 @@ export class PacketPath {
   }
 
   protected routeOut(packet: Packet, details: Readonly<FlowDetails>): boolean {
-    const route = this.router.outgoing(packet.source, packet.destination, details);
-    if (route === undefined || (route.type !== 'unicast' && route.type !== 'local' && route.type !== 'broadcast')) {
+    const route = this.outputRouter.route(packet.source, packet.destination, details);
+    if (route === undefined) {
       this.why = 'no-route';
       return false;
     }
-    const loopback = this.parts.host.interfaces.find((i) => i.loopback)?.index ?? NO_INTERFACE;
-    packet.outInterface = route.type === 'local' ? loopback : route.iface;
+    packet.outInterface = route.iface;
     packet.nextHop = route.gateway ?? packet.destination;
+    this.comesBack = this.outputRouter.comesBack(route, packet.destination);
     return true;
   }
 
   /** From OUTPUT on: out of an interface, or over loopback back to the host. */
-  private leave(packet: Packet): void {
+  private leave(packet: Packet, mtu = Number.POSITIVE_INFINITY): void {
     const egress = packet.outInterface;
-    if (!this.hook(packet, 'POSTROUTING', false)) return;
-    if (this.parts.host.interfaces[egress]?.loopback !== true) {
-      this.sendOut(packet, egress, Number.POSITIVE_INFINITY, false);
-      return;
+    const copy = this.comesBack ? this.copyForHost(packet) : undefined;
+    if (this.hook(packet, 'POSTROUTING', false)) {
+      if (this.parts.host.interfaces[egress]?.loopback !== true) this.sendOwn(packet, egress, mtu);
+      else if (this.comeIn(packet, egress)) this.verdict = VERDICT_LOCAL;
     }
-    // The packet keeps its connection over loopback, so tracking and NAT pass it by (nf_conntrack_in: "seen before").
-    packet.inInterface = egress;
+    if (copy !== undefined) this.loopBack(packet, copy, egress);
+  }
+
+  protected sendOwn(packet: Packet, egress: InterfaceIndex, mtu: number): void {
+    if (this.parts.fragments.isTooBig(packet, mtu)) this.why = 'frag-needed';
+    else this.sendOut(packet, egress, mtu, false);
+  }
+
+  /** The packet keeps its connection over loopback, so tracking and NAT pass it by (nf_conntrack_in: "seen before"). */
+  private comeIn(packet: Packet, ingress: InterfaceIndex): boolean {
+    packet.inInterface = ingress;
     packet.outInterface = NO_INTERFACE;
-    if (this.hook(packet, 'PREROUTING', true) && this.hook(packet, 'INPUT', true)) this.verdict = VERDICT_LOCAL;
+    return this.hook(packet, 'PREROUTING', true) && this.hook(packet, 'INPUT', true);
+  }
+
+  /** A broadcast goes through POSTROUTING twice, the first time for the copy that comes back (ip_mc_output). */
+  private copyForHost(packet: Packet): Copy | undefined {
+    const { mark } = packet;
+    const bytes = bytesOf(packet);
+    const copy = this.hook(packet, 'POSTROUTING', false) ? { bytes: bytesOf(packet), mark: packet.mark } : undefined;
+    restore(packet, { bytes, mark });
+    this.why = '';
+    return copy;
+  }
+
+  /** The copy arrives at the interface that the packet left by. */
+  private loopBack(packet: Packet, copy: Copy, egress: InterfaceIndex): void {
+    const { why } = this;
+    const original = { bytes: bytesOf(packet), mark: packet.mark };
+    restore(packet, copy);
+    if (this.comeIn(packet, egress)) this.looped = bytesOf(packet);
+    restore(packet, original);
+    this.why = why;
   }
 
   /** A reset ends the connection whether or not its bytes are asked for. */
@@ -430,6 +481,20 @@ export class PacketPath {
     this.why = 'no-free-tuple';
     return false;
   }
+}
+
+/** A packet from its IP header on, as far as it was captured, and its mark. */
+interface Copy {
+  readonly bytes: Uint8Array;
+  readonly mark: number;
+}
+
+const bytesOf = ({ bytes, l3, end }: Packet): Uint8Array => bytes.slice(l3, end);
+
+function restore(packet: Packet, { bytes, mark }: Copy): void {
+  packet.bytes.set(bytes, packet.l3);
+  packet.mark = mark;
+  packet.loadAddresses();
 }
 
 /** The first rule that says how to track a packet holds, and none once it is tracked (kernel: skb->_nfct is set). */

@@ -91,6 +91,12 @@ export class PacketPath6 extends PacketPath {
     this.egress = egress;
   }
 
+  protected override sendOwn(packet: Packet, egress: InterfaceIndex, mtu: number): void {
+    const size = this.parts.fragments.layout?.maxSize ?? packet.totalLength;
+    if (size > Math.max(MIN_MTU, mtu)) this.why = 'packet-too-big';
+    else this.sendOut(packet, egress);
+  }
+
   protected override routeOut(packet: Packet): boolean {
     const route = this.router6.routeFromHost(packet);
     const toHost = route?.type === 'local' || route?.type === 'anycast';
