@@ -5,6 +5,7 @@ import { neededCommands } from '../../src/verify/gateway.js';
 import { needs } from '../support/requirements.js';
 import { caseOf, fuzz } from './fuzz/case.js';
 import { fewer, without } from './fuzz/minimise.js';
+import { readOptions, USAGE } from './fuzz/options.js';
 import { rulesText } from './fuzz/rules.js';
 
 const requirement = needs({ root: true, commands: [...neededCommands('legacy'), ...neededCommands('nft')] });
@@ -59,6 +60,34 @@ describe('the generator', () => {
       expect(all).toContain(`-m ${word} `);
     expect(all).toMatch(/ -g /);
     expect(all).toMatch(/:\S+ DROP/);
+  });
+});
+
+describe('the command line', () => {
+  it('has defaults, and numbers that are numbers', () => {
+    expect(readOptions(['--seeds', '3', '--ipv6', '--odd', '0'])).toMatchObject({
+      ...{ seeds: 3, first: 1, packets: 1000, family: 6, backend: 'legacy', scenario: undefined },
+      knobs: { odd: 0, errors: 0.04, fragments: 0.05 },
+    });
+  });
+
+  it('has a usage that names every option', () => {
+    expect(readOptions(['--help'])).toBe('help');
+    for (const name of ['seeds', 'first', 'packets', 'ipv6', 'backend', 'minimise', 'show', 'stop', 'scenario'])
+      expect(USAGE).toContain(`  --${name} `);
+  });
+
+  it.each([
+    [['--sedes', '3'], "Unknown option '--sedes'"],
+    [['3'], "Unexpected argument '3'"],
+    [['--seeds'], "Option '--seeds <value>' argument missing"],
+    [['--seeds', '-1'], "Option '--seeds' argument is ambiguous"],
+    [['--seeds', 'many'], "--seeds takes a whole number, not 'many'"],
+    [['--odd', '2'], "--odd takes a share from 0 to 1, not '2'"],
+    [['--backend', 'ebtables'], "--backend is legacy or nft, not 'ebtables'"],
+  ])('refuses %j in one line', (args, message) => {
+    expect(() => readOptions(args)).toThrow(message);
+    expect(() => readOptions(args)).not.toThrow('\n');
   });
 });
 

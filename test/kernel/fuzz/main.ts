@@ -1,15 +1,12 @@
 /**
  * Random hosts, rules and traffic through the running kernel and through natreplay, compared; exit status 1 when
- * anything differs, 2 for bad usage:
+ * anything differs, 2 for bad usage (options.ts):
  *
- *   npm run fuzz:kernel -- --seeds 1000 [--first N] [--packets N] [--ipv6] [--backend nft] [--minimise]
- *                          [--odd 0.05] [--errors 0.04] [--fragments 0.05] [--show] [--stop] [--scenario NAME]
+ *   npm run fuzz:kernel -- --seeds 1000 --packets 2000 --minimise
  *
- * `--scenario` takes host and rules from scenarios.ts (those whose name contains NAME; '' is all) instead of making them up.
  * The same seed makes the same host, rules and choices; `--show` prints them. What the kernel draws at random (ports)
  * differs from run to run, so a seed that failed may need a second try.
  */
-import { parseArgs } from 'node:util';
 import { ipPacket } from '../../../src/verify/compare.js';
 import { runScenario } from '../mismatches.js';
 import { say } from '../packets.js';
@@ -17,48 +14,20 @@ import { SCENARIOS } from '../scenarios.js';
 import { SCENARIOS6 } from '../scenarios6.js';
 import { caseOf, fuzz, type Outcome } from './case.js';
 import { minimise } from './minimise.js';
+import { type FuzzOptions, readOptions, USAGE, UsageError } from './options.js';
 import { rulesText } from './rules.js';
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '20' },
-    first: { type: 'string', default: '1' },
-    packets: { type: 'string', default: '1000' },
-    ipv6: { type: 'boolean', default: false },
-    backend: { type: 'string', default: 'legacy' },
-    odd: { type: 'string', default: '0.05' },
-    errors: { type: 'string', default: '0.04' },
-    fragments: { type: 'string', default: '0.05' },
-    minimise: { type: 'boolean', default: false },
-    show: { type: 'boolean', default: false },
-    stop: { type: 'boolean', default: false },
-    scenario: { type: 'string' },
-  },
-});
-if (values.backend !== 'legacy' && values.backend !== 'nft') {
-  console.error('fuzz:kernel: --backend is legacy or nft');
-  process.exit(2);
-}
-const number = (name: 'seeds' | 'first' | 'packets' | 'odd' | 'errors' | 'fragments'): number => {
-  const value = Number(values[name]);
-  if (Number.isFinite(value) && value >= 0) return value;
-  console.error(`fuzz:kernel: --${name} takes a number, not '${values[name]}'`);
-  process.exit(2);
-};
-const family = values.ipv6 ? 6 : 4;
-const backend = values.backend;
-const first = number('first');
-const count = number('packets');
-const knobs = { odd: number('odd'), errors: number('errors'), fragments: number('fragments') };
+const options = optionsOrExit();
+const { first, seeds, packets: count, family, backend, knobs } = options;
 const total = { seeds: 0, packets: 0, forwarded: 0, delivered: 0, translated: 0, mismatches: 0, failed: 0 };
 const started = Date.now();
 
-if (values.scenario !== undefined) {
-  await playScenarios(values.scenario);
+if (options.scenario !== undefined) {
+  await playScenarios(options.scenario);
   process.exit();
 }
-for (let seed = first; seed < first + number('seeds'); seed++) {
-  if (values.show) show(seed);
+for (let seed = first; seed < first + seeds; seed++) {
+  if (options.show) show(seed);
   const outcome = await fuzz(seed, count, family, backend, knobs);
   total.seeds++;
   total.packets += outcome.run.packets.length;
@@ -69,7 +38,7 @@ for (let seed = first; seed < first + number('seeds'); seed++) {
   if (outcome.differences.length === 0) continue;
   total.failed++;
   await report(seed, outcome);
-  if (values.stop) break;
+  if (options.stop) break;
 }
 const dropped = total.packets - total.forwarded - total.delivered;
 console.log(
@@ -79,12 +48,25 @@ console.log(
 );
 process.exitCode = total.failed === 0 ? 0 : 1;
 
+function optionsOrExit(): FuzzOptions {
+  try {
+    const read = readOptions(process.argv.slice(2));
+    if (read !== 'help') return read;
+    process.stdout.write(USAGE);
+    process.exit(0);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(`fuzz:kernel: ${error.message}; --help shows what there is`);
+    process.exit(2);
+  }
+}
+
 async function playScenarios(name: string): Promise<void> {
   const scenarios = (family === 6 ? SCENARIOS6 : SCENARIOS).filter((scenario) => scenario.name.includes(name));
   let runs = 0;
   let differing = 0;
   for (const scenario of scenarios) {
-    for (let seed = first; seed < first + number('seeds'); seed++) {
+    for (let seed = first; seed < first + seeds; seed++) {
       const run = await runScenario(scenario, backend, seed, count, knobs);
       runs++;
       if (run.differing.length === 0) continue;
@@ -103,10 +85,10 @@ function show(seed: number): void {
 }
 
 async function report(seed: number, outcome: Outcome): Promise<void> {
-  const again = `npm run fuzz:kernel -- --seeds 1 --first ${seed} --packets ${count}${values.ipv6 ? ' --ipv6' : ''} --backend ${backend}`;
+  const again = `npm run fuzz:kernel -- --seeds 1 --first ${seed} --packets ${count}${family === 6 ? ' --ipv6' : ''} --backend ${backend}`;
   console.log(`seed ${seed}: ${outcome.agreed} outputs agree, ${outcome.differences.length} differences; ${again}`);
   for (const { text } of outcome.differences.slice(0, 5)) console.log(`  ${text}`);
-  if (!values.minimise || outcome.run.packets.length === 0) return;
+  if (!options.minimise || outcome.run.packets.length === 0) return;
   const small = await minimise(caseOf(seed, family, backend), outcome, (text) => console.log(`  minimising: ${text}`));
   if (small === undefined) {
     console.log('  sent again, the same packets agree: the kernel drew other ports');
