@@ -6,6 +6,14 @@ export type TableName = 'raw' | 'mangle' | 'nat' | 'filter' | 'security';
 export type BuiltinChain = 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING';
 export type Policy = 'ACCEPT' | 'DROP';
 
+export interface ParseOptions {
+  /** As named by the user, for messages. */
+  readonly file: string;
+  readonly family: Family;
+  /** What to do about rules that hold something this program does not know: stop, or keep them as never matching. */
+  readonly unsupported: 'stop' | 'skip';
+}
+
 export interface Ruleset {
   readonly family: Family;
   /** As named by the user, for messages. */
