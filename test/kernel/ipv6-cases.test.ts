@@ -48,6 +48,17 @@ const error = (
 
 const CASES: readonly (readonly [name: string, rules6: string, packets: readonly Sent[]])[] = [
   [
+    'a port drawn in vain: what DNAT --random leads to collides behind SNAT to one port',
+    nat(
+      'PREROUTING -i lan -p udp -j DNAT --to-destination [2001:db8:9::9]:8081-8084 --random',
+      'POSTROUTING -o wan -p udp -j SNAT --to-source [2001:db8:5::7]:4002',
+    ),
+    Array.from(
+      { length: 24 },
+      (_, n): Sent => ['lan', udp({ src: `[fd00:1::${n + 10}]:4000`, dst: '[2001:db8::1]:53' })],
+    ),
+  ],
+  [
     'a redirect about a translated connection',
     MASQUERADE,
     [
