@@ -6,7 +6,6 @@ import type { Slab } from '../capture/slab.js';
 import type { Family, Host, HostInterface, InterfaceIndex } from '../host/types.js';
 import { NO_INTERFACE } from '../host/types.js';
 import type { PacketColumns } from '../packet/columns.js';
-import type { Packet } from './packet.js';
 
 /** Where a frame goes: to the host itself, to a port whose station is not known yet, back to where it is. */
 export const TO_HOST = -2;
@@ -24,6 +23,11 @@ export interface BridgeEntry {
   readonly port: InterfaceIndex;
   /** A port, or TO_*. */
   readonly to: InterfaceIndex;
+  /**
+   * Ports that copies go to where it is for everybody (`to` is then TO_HOST: the host gets it as well) or its station is
+   * not known (TO_ALL).
+   */
+  readonly flood: readonly InterfaceIndex[];
   /** Whether iptables sees what is bridged. */
   readonly filtered: boolean;
 }
@@ -34,20 +38,28 @@ export class Bridges {
   /** Ports, and bridges that have ports. */
   private readonly bridged: readonly boolean[];
   private readonly hairpin: readonly boolean[];
-  private readonly ports: readonly InterfaceIndex[];
+  /** Ports that what came in by an interface is flooded to. */
+  private readonly beside: readonly (readonly InterfaceIndex[])[];
   /** MACs that a bridge takes for itself: its own and those of its ports. */
   private readonly own = new Map<InterfaceIndex, ReadonlySet<number>>();
   /** Port behind which a station was seen, by `bridge, MAC`. */
   private readonly portOfMac = new Map<InterfaceIndex, Map<number, InterfaceIndex>>();
-  private readonly portOfAddress = new Map<InterfaceIndex, Map<number, InterfaceIndex>>();
+  private readonly portOfAddress = new Map<InterfaceIndex, Map<number | string, InterfaceIndex>>();
   private readonly calls: Readonly<Record<Family, readonly boolean[]>>;
 
   private constructor(host: Host) {
     const { interfaces } = host;
     const masters = interfaces.map(({ master }) => (master === undefined ? undefined : host.interfaceByName(master)));
     this.upper = interfaces.map((iface) => topmost(iface, masters));
-    this.ports = interfaces.filter(({ index }) => this.upper[index] !== index).map(({ index }) => index);
     this.hairpin = interfaces.map(({ hairpin }) => hairpin === true);
+    // The port that was added last is served first (br_flood over port_list).
+    const ports = interfaces
+      .filter(({ index }) => this.upper[index] !== index)
+      .map(({ index }) => index)
+      .reverse();
+    this.beside = interfaces.map(({ index }) =>
+      ports.filter((other) => this.upper[other] === this.upper[index] && (other !== index || this.hairpin[other])),
+    );
     this.bridged = interfaces.map(({ index }) =>
       masters.some((m, k) => m !== undefined && (k === index || m.index === index)),
     );
@@ -88,12 +100,13 @@ export class Bridges {
     return this.calls[family][bridge] === true;
   }
 
-  /** Notes who is behind a port: the sender of the frame whose MACs begin at `frame`, and its IPv4 address (0: none). */
-  learn(port: InterfaceIndex, view: DataView, frame: number, address: number): void {
+  /** Notes who is behind a port: the sender of the frame whose MACs begin at `frame`, and its IP address if there is one. */
+  learn(port: InterfaceIndex, view: DataView, frame: number, family: Family, address: Uint32Array | undefined): void {
     const bridge = this.upper[port];
     if (bridge === undefined || bridge === port || (view.getUint8(frame + 6) & GROUP) !== 0) return;
     this.portOfMac.get(bridge)?.set(macAt(view, frame + 6), port);
-    if (address !== 0) this.portOfAddress.get(bridge)?.set(address, port);
+    const key = address === undefined ? 0 : keyOf(family, address);
+    if (key !== 0) this.portOfAddress.get(bridge)?.set(key, port);
   }
 
   /** Where the frame goes that came in by `port` (a bridge: by a port that nobody states): a port, or TO_*. */
@@ -104,31 +117,41 @@ export class Bridges {
     // Where the bridge's own MAC is not known, a frame is taken to be for it until its station is seen.
     if ((view.getUint8(frame) & GROUP) !== 0 || own === undefined || own.has(mac)) return TO_HOST;
     const known = this.portOfMac.get(bridge)?.get(mac);
-    if (known === undefined) return own.size === 0 ? TO_HOST : this.otherThan(port);
+    if (known === undefined) return own.size === 0 ? TO_HOST : TO_ALL;
     return this.unlessSame(port, known);
   }
 
-  /** How record i came to the bridge that `port` belongs to, and where it goes. */
-  entry(slab: Slab, columns: PacketColumns, i: number, port: InterfaceIndex, packet: Packet): BridgeEntry {
+  /**
+   * How record i came to the bridge that `port` belongs to, and where it goes. `toGroup`: its frame was for more than one.
+   * `source`: its sender's IP address, if it is sound.
+   */
+  entry(
+    slab: Slab,
+    columns: PacketColumns,
+    i: number,
+    port: InterfaceIndex,
+    packet: { readonly family: Family; readonly toGroup: number; readonly source?: Uint32Array },
+  ): BridgeEntry {
     const frame = macsOf(slab.records.frame[i] as number, columns.sender[i] as number, columns.l3[i] as number);
     const bridge = this.upper[port] ?? port;
     const filtered = this.callsIptables(bridge, packet.family);
-    if (frame < 0) return { bridge, port, to: TO_HOST, filtered };
-    this.learn(port, slab.view, frame, packet.family === 4 ? (packet.source[0] as number) : 0);
-    return { bridge, port, to: this.destination(port, slab.view, frame), filtered };
+    const isForAll = packet.toGroup !== 0 && port !== bridge;
+    const beside = this.portsBeside(port);
+    if (frame < 0) return { bridge, port, to: TO_HOST, filtered, flood: isForAll ? beside : NO_PORTS };
+    this.learn(port, slab.view, frame, packet.family, packet.source);
+    const to = this.destination(port, slab.view, frame);
+    return { bridge, port, to, filtered, flood: isForAll || to === TO_ALL ? beside : NO_PORTS };
   }
 
-  /** Where a bridge sends a packet whose destination address was translated. */
-  destinationOf(port: InterfaceIndex, address: number): InterfaceIndex {
-    const known = this.portOfAddress.get(this.upper[port] ?? NO_INTERFACE)?.get(address);
-    return known === undefined ? this.otherThan(port) : this.unlessSame(port, known);
+  /** Where a bridge sends what came in by `port` and was readdressed to a neighbour. */
+  portOf(port: InterfaceIndex, family: Family, neighbour: Uint32Array): InterfaceIndex {
+    const known = this.portOfAddress.get(this.upper[port] ?? NO_INTERFACE)?.get(keyOf(family, neighbour));
+    return known === undefined ? TO_ALL : this.unlessSame(port, known);
   }
 
-  /** A frame is flooded to all other ports: to that one if there is but one. */
-  private otherThan(port: InterfaceIndex): InterfaceIndex {
-    const bridge = this.upper[port];
-    const others = this.ports.filter((other) => other !== port && this.upper[other] === bridge);
-    return port !== bridge && others.length === 1 ? (others[0] ?? TO_ALL) : TO_ALL;
+  /** Ports that copies go to of what came in by an interface: all others, and itself in hairpin mode. */
+  portsBeside(port: InterfaceIndex): readonly InterfaceIndex[] {
+    return this.beside[port] ?? NO_PORTS;
   }
 
   private unlessSame(port: InterfaceIndex, to: InterfaceIndex): InterfaceIndex {
@@ -142,6 +165,11 @@ function topmost(iface: HostInterface, masters: readonly (HostInterface | undefi
   for (let k = 0; k < masters.length; k++) index = masters[index]?.index ?? index;
   return index;
 }
+
+const NO_PORTS: readonly InterfaceIndex[] = [];
+
+const keyOf = (family: Family, address: Uint32Array): number | string =>
+  family === 4 ? (address[0] as number) : address.join();
 
 const macAt = (view: DataView, at: number): number => view.getUint16(at) * HIGH + view.getUint32(at + 2);
 const macOf = (mac: Uint8Array): number => mac.reduce((value, byte) => value * 256 + byte, 0);

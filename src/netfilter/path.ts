@@ -11,7 +11,8 @@ import { sameAddress } from '../packet/tuple.js';
 import type { NatRange } from '../rules/extension.js';
 import type { BuiltinChain, TableName } from '../rules/types.js';
 import { type HostAnswers, isResettable } from './answers/answers.js';
-import { type BridgeEntry, type Bridges, TO_ALL, TO_HOST, TO_SAME_PORT } from './bridges.js';
+import { BridgeCrossing } from './bridgecrossing.js';
+import type { BridgeEntry, Bridges } from './bridges.js';
 import type { CompiledChain, CompiledTable, RuleCounterTable } from './compile.js';
 import type { Conntrack } from './conntrack/conntrack.js';
 import { CONFIRMED, DST_NAT, DYING, SRC_NAT, zoneWord } from './conntrack/flowtable.js';
@@ -25,13 +26,12 @@ import { translate, translateIcmpError } from './nat/rewrite.js';
 import type { NatSetup } from './nat/setup.js';
 import { OutputRouter } from './outputrouting.js';
 import { CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED, type Packet, ZONE_MARK } from './packet.js';
+import { copyOf, type PacketCopy, restore } from './packetcopy.js';
 import { VERDICT_DROP, VERDICT_FORWARD, VERDICT_HELD, VERDICT_LOCAL } from './results.js';
 import type { RouteCache } from './routecache.js';
 import { NO_OPTIONS, RouterAddresses } from './routeraddresses.js';
 import { InputRouter, newRouting, type Routing } from './routing.js';
 import { ChainWalker, WALK_DROP } from './walk.js';
-
-const NOWHERE = new Uint32Array(4);
 
 export interface PathParts {
   readonly host: Host;
@@ -63,6 +63,7 @@ export class PacketPath {
   /** Of a broadcast of the host's own: what the host itself got of it, from the IP header on. */
   looped: Uint8Array | undefined;
   readonly router: InputRouter;
+  private readonly crossing: BridgeCrossing;
   private readonly outputRouter: OutputRouter;
   /** The route of the host's own packet in hand brings a copy of it back. */
   private comesBack = false;
@@ -70,8 +71,6 @@ export class PacketPath {
   private readonly details: FlowDetails = { ...NO_DETAILS };
   /** Of the packet before a table of OUTPUT changed it. */
   private readonly destination = new Uint32Array(4);
-  /** Where the host's own packet in hand is to leave by, as far as OUTPUT has decided. */
-  private rerouted: InterfaceIndex = NO_INTERFACE;
   private readonly addresses: RouterAddresses;
   private readonly plan: Plan;
 
@@ -91,6 +90,15 @@ export class PacketPath {
         packet.zone = zone === 'mark' ? zoneWord(0, directions) | ZONE_MARK : zoneWord(zone, directions);
       },
       reject: (packet, how) => this.refuse(packet, how),
+    });
+    this.crossing = new BridgeCrossing(this, {
+      hook: (packet, hook, tracked) => this.hook(packet, hook, tracked),
+      confirm: (packet) => this.confirm(packet),
+      refusal: (packet, ingress) => this.refusal(packet, ingress),
+      route: (packet, ingress) => this.route(packet, ingress),
+      routeIn: (packet, ingress) => this.routeIn(packet, ingress),
+      sendOut: (packet, egress) => this.sendOut(packet, egress, Number.POSITIVE_INFINITY, false),
+      isGathered: () => parts.fragments.layout !== undefined,
     });
     parts.answers?.connect((answer) => this.originate(answer));
   }
@@ -114,76 +122,26 @@ export class PacketPath {
     return translate(packet, 'dst');
   }
 
-  /**
-   * A packet that came in by a port of a bridge and is for `to`: the host itself, or another port. `filtered`: iptables
-   * sees bridged packets too (br_netfilter): PREROUTING at once, FORWARD and POSTROUTING when it is bridged. A packet
-   * whose destination PREROUTING translates to somebody on the same bridge is bridged, with its TTL, whomever the frame
-   * was for; translated to anywhere else it is routed (br_nf_pre_routing_finish).
-   */
+  /** A packet that came in by a port of a bridge, or by a bridge at a port that nobody states. */
   receiveOnBridge(packet: Packet, entry: BridgeEntry, bridges: Bridges, tracked: boolean): void {
-    const { bridge, port, to, filtered } = entry;
+    const { crossing } = this;
     this.begin();
     this.parts.nat?.unseen?.forget();
-    packet.inInterface = bridge;
-    if (filtered) packet.bridgeIn = port;
     if (tracked && packet.info === CT_NONE) this.why = this.parts.conntrack?.reason ?? 'invalid';
-    this.destination.set(packet.destination);
-    if ((filtered || to === TO_HOST) && !this.hook(packet, 'PREROUTING', tracked)) return;
-    this.cross(packet, entry, bridges);
-    while (this.drawsAgain(packet)) this.cross(packet, entry, bridges);
-  }
-
-  /** From behind PREROUTING on. */
-  private cross(packet: Packet, { bridge, port, to, filtered }: BridgeEntry, bridges: Bridges): void {
-    const moved = !sameAddress(packet.destination, this.destination);
-    if (moved && filtered && packet.family === 4 && this.leadsTo(bridge, packet)) {
-      this.bridge(packet, bridge, bridges.destinationOf(port, packet.destination[0] ?? 0), true);
-    } else if (to === TO_HOST || moved) {
-      // The frame is readdressed to the bridge.
-      if (moved && filtered) packet.toGroup = 0;
-      this.routeIn(packet, bridge);
-    } else {
-      this.bridge(packet, bridge, to, filtered);
+    const unseen = crossing.passesUnseen(entry) ? copyOf(packet) : undefined;
+    if (crossing.enter(packet, entry, tracked)) {
+      crossing.cross(packet, entry, bridges);
+      while (this.drawsAgain(packet)) crossing.cross(packet, entry, bridges);
     }
-  }
-
-  /** Whether the packet would go out by the interface it came in by; bridging needs no forwarding. */
-  private leadsTo(bridge: InterfaceIndex, packet: Packet): boolean {
-    const { routing } = this;
-    const details = this.detailsOf(packet);
-    this.router.route(packet.source, packet.destination, bridge, routing, details);
-    if (routing.kind === 'forward') return routing.iface === bridge;
-    if (routing.kind === 'local' || routing.reason !== 'not-forwarding') return false;
-    const route = this.router.outgoing(NOWHERE, packet.destination, details);
-    return route?.type === 'unicast' && route.iface === bridge;
-  }
-
-  /** From port to port, past the host. */
-  private bridge(packet: Packet, bridge: InterfaceIndex, to: InterfaceIndex, filtered: boolean): void {
-    if (to === TO_SAME_PORT) {
-      this.why = 'bridge-same-port';
-      return;
-    }
-    if (filtered) {
-      packet.outInterface = bridge;
-      packet.bridgeOut = to === TO_ALL ? bridge : to;
-      packet.nextHop = packet.destination;
-      if (!this.hook(packet, 'FORWARD', false)) return;
-      packet.inInterface = NO_INTERFACE;
-      if (!this.hook(packet, 'POSTROUTING', false)) return;
-    }
-    this.bridged = true;
-    this.sendOut(packet, to === TO_ALL ? bridge : to, Number.POSITIVE_INFINITY, false);
+    if (unseen !== undefined) crossing.addUnseen(packet, entry, unseen);
   }
 
   /** A packet that the host itself sends. */
   send(packet: Packet): void {
     this.begin();
-    this.parts.nat?.unseen?.forget();
     if (!this.routeOut(packet, this.detailsOf(packet))) return;
     const first = packet.outInterface;
     if (this.output(packet)) this.leave(packet, this.mtuOfOwn(packet, first));
-    while (this.drawsAgain(packet)) if (this.outputBehindNat(packet)) this.leave(packet, this.mtuOfOwn(packet, first));
   }
 
   /**
@@ -203,40 +161,25 @@ export class PacketPath {
    */
   private output(packet: Packet, tracked = false): boolean {
     packet.hook = 'OUTPUT';
-    this.rerouted = packet.outInterface;
+    const firstOut = packet.outInterface;
+    let out = firstOut;
     for (const step of this.plan.OUTPUT) {
+      if (step.reroutes === undefined) {
+        if (!this.step(packet, 'OUTPUT', step, tracked)) return false;
+        continue;
+      }
       const { mark } = packet;
       const tos = packet.view.getUint16(packet.l3);
-      if (step.reroutes !== undefined) this.destination.set(packet.destination);
+      this.destination.set(packet.destination);
       if (!this.step(packet, 'OUTPUT', step, tracked)) return false;
       const remarked = packet.mark !== mark || packet.view.getUint16(packet.l3) !== tos;
-      if (step.reroutes === 'mangle' && remarked && !this.reroute(packet)) return false;
-      if (step.reroutes === 'nat' && !this.rerouteMoved(packet)) return false;
+      const moved = !sameAddress(packet.destination, this.destination);
+      if (!(step.reroutes === 'mangle' && remarked) && !(step.reroutes === 'nat' && moved)) continue;
+      if (!this.routeOut(packet, this.detailsOf(packet, true))) return false;
+      out = packet.outInterface;
+      packet.outInterface = firstOut;
     }
-    packet.outInterface = this.rerouted;
-    return true;
-  }
-
-  /** The rest of OUTPUT, for a packet whose destination was chosen anew. */
-  private outputBehindNat(packet: Packet): boolean {
-    packet.hook = 'OUTPUT';
-    if (!this.rerouteMoved(packet)) return false;
-    const steps = this.plan.OUTPUT;
-    for (const step of steps.slice(steps.findIndex(({ kind }) => kind === STEP_NAT) + 1))
-      if (!this.step(packet, 'OUTPUT', step, true)) return false;
-    packet.outInterface = this.rerouted;
-    return true;
-  }
-
-  private rerouteMoved(packet: Packet): boolean {
-    return sameAddress(packet.destination, this.destination) || this.reroute(packet);
-  }
-
-  private reroute(packet: Packet): boolean {
-    const first = packet.outInterface;
-    if (!this.routeOut(packet, this.detailsOf(packet, true))) return false;
-    this.rerouted = packet.outInterface;
-    packet.outInterface = first;
+    packet.outInterface = out;
     return true;
   }
 
@@ -267,9 +210,19 @@ export class PacketPath {
     this.comesBack = false;
   }
 
-  protected routeIn(packet: Packet, ingress: InterfaceIndex): void {
+  /** Why the host takes no such packet before any hook. */
+  protected refusal(_packet: Packet, _ingress: InterfaceIndex): string | undefined {
+    return undefined;
+  }
+
+  protected route(packet: Packet, ingress: InterfaceIndex): Readonly<Routing> {
     const { routing } = this;
     this.router.route(packet.source, packet.destination, ingress, routing, this.detailsOf(packet));
+    return routing;
+  }
+
+  protected routeIn(packet: Packet, ingress: InterfaceIndex): void {
+    const routing = this.route(packet, ingress);
     if (routing.kind === 'drop') {
       this.why = routing.reason;
       this.parts.answers?.notRouted(packet, routing.reason);
@@ -377,21 +330,20 @@ export class PacketPath {
   }
 
   /** A broadcast goes through POSTROUTING twice, the first time for the copy that comes back (ip_mc_output). */
-  private copyForHost(packet: Packet): Copy | undefined {
-    const { mark } = packet;
-    const bytes = bytesOf(packet);
-    const copy = this.hook(packet, 'POSTROUTING', false) ? { bytes: bytesOf(packet), mark: packet.mark } : undefined;
-    restore(packet, { bytes, mark });
+  private copyForHost(packet: Packet): PacketCopy | undefined {
+    const original = copyOf(packet);
+    const copy = this.hook(packet, 'POSTROUTING', false) ? copyOf(packet) : undefined;
+    restore(packet, original);
     this.why = '';
     return copy;
   }
 
   /** The copy arrives at the interface that the packet left by. */
-  private loopBack(packet: Packet, copy: Copy, egress: InterfaceIndex): void {
+  private loopBack(packet: Packet, copy: PacketCopy, egress: InterfaceIndex): void {
     const { why } = this;
-    const original = { bytes: bytesOf(packet), mark: packet.mark };
+    const original = copyOf(packet);
     restore(packet, copy);
-    if (this.comeIn(packet, egress)) this.looped = bytesOf(packet);
+    if (this.comeIn(packet, egress)) this.looped = copyOf(packet).bytes;
     restore(packet, original);
     this.why = why;
   }
@@ -500,20 +452,6 @@ export class PacketPath {
     this.why = 'no-free-tuple';
     return false;
   }
-}
-
-/** A packet from its IP header on, as far as it was captured, and its mark. */
-interface Copy {
-  readonly bytes: Uint8Array;
-  readonly mark: number;
-}
-
-const bytesOf = ({ bytes, l3, end }: Packet): Uint8Array => bytes.slice(l3, end);
-
-function restore(packet: Packet, { bytes, mark }: Copy): void {
-  packet.bytes.set(bytes, packet.l3);
-  packet.mark = mark;
-  packet.loadAddresses();
 }
 
 /** The first rule that says how to track a packet holds, and none once it is tracked (kernel: skb->_nfct is set). */

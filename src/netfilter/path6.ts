@@ -7,6 +7,7 @@ import { linearBytes6 } from './defrag/linear.js';
 import type { Packet } from './packet.js';
 import { PacketPath, type PathParts } from './path.js';
 import { VERDICT_FORWARD, VERDICT_LOCAL } from './results.js';
+import type { Routing } from './routing.js';
 import { InputRouter6 } from './routing6.js';
 
 /** Every link carries this much (RFC 8200 section 5), whatever MTU it has. */
@@ -23,7 +24,7 @@ export class PacketPath6 extends PacketPath {
   }
 
   override receive(packet: Packet, ingress: InterfaceIndex): void {
-    const refusal = this.router6.refusal(packet.source, packet.destination, ingress);
+    const refusal = this.refusal(packet, ingress);
     if (refusal === undefined) {
       super.receive(packet, ingress, false);
       return;
@@ -32,9 +33,18 @@ export class PacketPath6 extends PacketPath {
     this.why = refusal;
   }
 
-  protected override routeIn(packet: Packet, ingress: InterfaceIndex): void {
+  protected override refusal({ source, destination }: Packet, ingress: InterfaceIndex): string | undefined {
+    return this.router6.refusal(source, destination, ingress);
+  }
+
+  protected override route(packet: Packet, ingress: InterfaceIndex): Readonly<Routing> {
     const { routing } = this;
     this.router6.route(packet, ingress, routing);
+    return routing;
+  }
+
+  protected override routeIn(packet: Packet, ingress: InterfaceIndex): void {
+    const routing = this.route(packet, ingress);
     if (routing.kind === 'drop') {
       this.why = routing.reason;
       this.parts.answers?.notRouted(packet, routing.reason);

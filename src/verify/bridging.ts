@@ -105,6 +105,22 @@ export function bridgeChains(bridges: readonly GatewayBridge[]): string {
     .join('');
 }
 
+/**
+ * A table of the bridge family: what was captured on the bridge itself and is for everybody is not bridged, since nobody
+ * knows which ports it was bridged to.
+ */
+export function entryTable(bridges: readonly GatewayBridge[]): string {
+  if (bridges.length === 0) return '';
+  const entries = bridges.map(({ entry }) => `"${entry}"`).join(', ');
+  return `table bridge natreplay {
+  chain entry {
+    type filter hook forward priority -300; policy accept;
+    iifname { ${entries} } ether daddr and 01:00:00:00:00:00 == 01:00:00:00:00:00 drop
+  }
+}
+`;
+}
+
 /** Input of `ip -batch -`: the bridges forget behind which port they saw whom. */
 export function forgetBatch(bridges: readonly GatewayBridge[]): string {
   return bridges.map(({ name }) => `link set dev ${name} type bridge fdb_flush\n`).join('');

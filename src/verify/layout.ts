@@ -13,7 +13,7 @@
 import { NatreplayError } from '../errors.js';
 import { parseAddress, parsePrefix, prefixContains } from '../host/address.js';
 import type { AddressJson, HostFile, LinkJson, RouteJson, RuleJson } from '../host/hostschema.js';
-import { bridgeChains, bridgeLines, bridgeNames, type GatewayBridge, planBridge } from './bridging.js';
+import { bridgeChains, bridgeLines, bridgeNames, entryTable, type GatewayBridge, planBridge } from './bridging.js';
 import { SENDER_UID } from './hostsender.js';
 
 export const INJECT = 'nrin';
@@ -384,7 +384,7 @@ table inet natreplay {
     ${log} 65535
   }
 }
-`;
+${entryTable(layout.bridges)}`;
 }
 
 /** Gives frames back the source addresses that the split needed for itself. */
