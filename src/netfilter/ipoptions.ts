@@ -23,8 +23,15 @@ const COPIED = 0x80;
 /** Low half of a timestamp option's fourth byte: what is recorded; the high half counts hosts that found no room. */
 const TS_ONLY = 0;
 const TS_AND_ADDRESS = 1;
-const TS_PRESPECIFIED = 3;
+export const TS_PRESPECIFIED = 3;
 const DAY_SECONDS = 86_400;
+/** Which byte of an option is at fault, counted from its type; SOUND if none is. */
+const SOUND = -1;
+const TYPE = 0;
+const LENGTH = 1;
+const POINTER = 2;
+const OVERFLOW = 3;
+const DOMAIN = 2;
 
 /** Where the packet is, as far as options ask. Addresses are numbers in host order. */
 export interface OptionsHost {
@@ -34,8 +41,14 @@ export interface OptionsHost {
   isUnicast(address: number): boolean;
 }
 
-/** What has to be done with the options when the packet is sent on. */
+export type OptionsFault = 'malformed-options' | 'source-route';
+
+/** What was read: what has to be done when the packet is sent on, and what an answer to it echoes. */
 export interface CompiledOptions {
+  /** Why the packet is dropped. */
+  readonly fault: OptionsFault | undefined;
+  /** Of malformed options: where the fault is, from the start of the IP header (RFC 792, parameter problem). */
+  readonly faultAt: number;
   /**
    * Offset in the view where the egress address is to be written, 0 for nowhere. Only record-route has one: beside a
    * timestamp the kernel leaves what the host calls itself towards the sender.
@@ -43,9 +56,30 @@ export interface CompiledOptions {
   readonly recordAt: number;
   /** Bytes were changed: the header checksum has to be reckoned anew. */
   readonly changed: boolean;
+  /** Offset in the view of the record-route option, 0 without, and whether the host has its address in there. */
+  readonly record: number;
+  readonly recordTakesAddress: boolean;
+  /** The same of the timestamp option. */
+  readonly timestamp: number;
+  readonly timestampTakesAddress: boolean;
+  readonly timestampTakesTime: boolean;
+  /** Offset in the view of a security label, 0 without: one that an answer echoes, as the packet is dropped for it. */
+  readonly label: number;
 }
 
-export type OptionsFault = 'malformed-options' | 'source-route';
+/** Of a packet that has none. */
+export const NO_OPTIONS: CompiledOptions = {
+  fault: undefined,
+  faultAt: 0,
+  recordAt: 0,
+  changed: false,
+  record: 0,
+  recordTakesAddress: false,
+  timestamp: 0,
+  timestampTakesAddress: false,
+  timestampTakesTime: false,
+  label: 0,
+};
 
 /** Later fragments carry only the options that say so; the others' bytes become no-operations. */
 export function blankUncopiedOptions(header: Uint8Array, headerLength: number): void {
@@ -64,7 +98,7 @@ export function blankUncopiedOptions(header: Uint8Array, headerLength: number): 
 }
 
 /** Milliseconds since midnight UTC, as timestamp options count time (RFC 791). */
-const millisecondsOfDay = (seconds: number, nanoseconds: number): number =>
+export const millisecondsOfDay = (seconds: number, nanoseconds: number): number =>
   (((seconds % DAY_SECONDS) + DAY_SECONDS) % DAY_SECONDS) * 1000 + Math.floor(nanoseconds / 1_000_000);
 
 /**
@@ -77,16 +111,22 @@ export function compileOptions(
   host: OptionsHost,
   seconds: number,
   nanoseconds: number,
-): CompiledOptions | OptionsFault {
+): CompiledOptions {
   return new OptionsReader(view, ip, host, millisecondsOfDay(seconds, nanoseconds)).read();
 }
 
 class OptionsReader implements CompiledOptions {
+  fault: OptionsFault | undefined;
+  faultAt = 0;
   recordAt = 0;
   changed = false;
+  record = 0;
+  recordTakesAddress = false;
+  timestamp = 0;
+  timestampTakesAddress = false;
+  timestampTakesTime = false;
+  label = 0;
   private sourceRoute = false;
-  private hasRecord = false;
-  private hasTimestamp = false;
 
   constructor(
     private readonly view: DataView,
@@ -95,7 +135,7 @@ class OptionsReader implements CompiledOptions {
     private readonly time: number,
   ) {}
 
-  read(): CompiledOptions | OptionsFault {
+  read(): CompiledOptions {
     const { view, ip } = this;
     const end = ip + ipv4HeaderLength(view, ip);
     for (let at = ip + IPV4_MIN_HEADER; at < end; ) {
@@ -108,12 +148,21 @@ class OptionsReader implements CompiledOptions {
         at++;
         continue;
       }
-      if (at + 2 > end) return 'malformed-options';
+      if (at + 2 > end) return this.malformed(at);
       const length = view.getUint8(at + 1);
-      if (length < 2 || at + length > end || !this.option(type, at, length)) return 'malformed-options';
+      if (length < 2 || at + length > end) return this.malformed(at);
+      const fault = this.option(type, at, length);
+      if (fault !== SOUND) return this.malformed(at + fault);
       at += length;
     }
-    return this.sourceRoute ? 'source-route' : this;
+    if (this.sourceRoute) this.fault = 'source-route';
+    return this;
+  }
+
+  private malformed(at: number): CompiledOptions {
+    this.fault = 'malformed-options';
+    this.faultAt = at - this.ip;
+    return this;
   }
 
   private clearPadding(from: number, end: number): void {
@@ -124,77 +173,91 @@ class OptionsReader implements CompiledOptions {
     }
   }
 
-  private option(type: number, at: number, length: number): boolean {
+  /** SOUND, or which byte of the option is at fault. */
+  private option(type: number, at: number, length: number): number {
     switch (type) {
       case IPOPT_LSRR:
       case IPOPT_SSRR: {
-        if (length < 3 || this.view.getUint8(at + 2) < 4 || this.sourceRoute) return false;
+        if (length < 3) return LENGTH;
+        if (this.view.getUint8(at + 2) < 4) return POINTER;
+        if (this.sourceRoute) return TYPE;
         this.sourceRoute = true;
-        return true;
+        return SOUND;
       }
       case IPOPT_RR:
         return this.recordRoute(at, length);
       case IPOPT_TIMESTAMP:
-        return this.timestamp(at, length);
+        return this.stampTime(at, length);
       case IPOPT_RA:
-        return length >= 4;
+        return length >= 4 ? SOUND : LENGTH;
       case IPOPT_CIPSO:
         // Labels of a domain that nobody has configured (cipso_v4_validate).
-        return false;
+        this.label = at;
+        return length < 8 ? LENGTH : DOMAIN;
       default:
-        return true;
+        return SOUND;
     }
   }
 
   /** The third byte of the option, counted from 1, points at the next free slot. */
-  private recordRoute(at: number, length: number): boolean {
+  private recordRoute(at: number, length: number): number {
     const { view } = this;
-    if (this.hasRecord || length < 3) return false;
+    if (this.record !== 0) return TYPE;
+    if (length < 3) return LENGTH;
     const pointer = view.getUint8(at + 2);
-    if (pointer < 4) return false;
-    this.hasRecord = true;
-    if (pointer > length) return true;
-    if (pointer + 3 > length) return false;
+    if (pointer < 4 || (pointer <= length && pointer + 3 > length)) return POINTER;
+    this.record = at;
+    if (pointer > length) return SOUND;
+    this.recordTakesAddress = true;
     view.setUint32(at + pointer - 1, this.host.ownAddress());
     view.setUint8(at + 2, pointer + 4);
     this.changed = true;
     this.recordAt = at + pointer - 1;
-    return true;
+    return SOUND;
   }
 
-  private timestamp(at: number, length: number): boolean {
+  private stampTime(at: number, length: number): number {
     const { view } = this;
-    if (this.hasTimestamp || length < 4) return false;
+    if (this.timestamp !== 0) return TYPE;
+    if (length < 4) return LENGTH;
     const pointer = view.getUint8(at + 2);
-    if (pointer < 5) return false;
-    this.hasTimestamp = true;
+    if (pointer < 5 || (pointer <= length && pointer + 3 > length)) return POINTER;
     const flags = view.getUint8(at + 3);
-    if (pointer <= length) return pointer + 3 <= length && this.stamp(at, length, pointer, flags & 15);
-    if ((flags & 15) === TS_PRESPECIFIED) return true;
-    if (flags >> 4 === 15) return false;
-    view.setUint8(at + 3, flags + 16);
-    this.changed = true;
-    return true;
+    const fault = pointer > length ? this.countOverflow(at, flags) : this.stamp(at, length, pointer, flags & 15);
+    if (fault === SOUND) this.timestamp = at;
+    return fault;
   }
 
-  private stamp(at: number, length: number, pointer: number, kind: number): boolean {
+  /** Hosts that found no room are counted, up to fifteen. */
+  private countOverflow(at: number, flags: number): number {
+    if ((flags & 15) === TS_PRESPECIFIED) return SOUND;
+    if (flags >> 4 === 15) return OVERFLOW;
+    this.view.setUint8(at + 3, flags + 16);
+    this.changed = true;
+    return SOUND;
+  }
+
+  private stamp(at: number, length: number, pointer: number, kind: number): number {
     const { view } = this;
     const slot = at + pointer - 1;
     if (kind === TS_ONLY) {
       this.writeTime(slot);
       view.setUint8(at + 2, pointer + 4);
-      return true;
+      this.timestampTakesTime = true;
+      return SOUND;
     }
-    if (kind !== TS_AND_ADDRESS && kind !== TS_PRESPECIFIED) return true;
-    if (pointer + 7 > length) return false;
+    if (kind !== TS_AND_ADDRESS && kind !== TS_PRESPECIFIED) return SOUND;
+    if (pointer + 7 > length) return POINTER;
     if (kind === TS_AND_ADDRESS) {
       view.setUint32(slot, this.host.ownAddress());
     } else if (this.host.isUnicast(view.getUint32(slot))) {
-      return true;
+      return SOUND;
     }
     this.writeTime(slot + 4);
     view.setUint8(at + 2, pointer + 8);
-    return true;
+    this.timestampTakesAddress = true;
+    this.timestampTakesTime = true;
+    return SOUND;
   }
 
   private writeTime(at: number): void {

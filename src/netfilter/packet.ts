@@ -46,6 +46,7 @@ import {
   SEEN_REPLY,
   SRC_NAT,
 } from './conntrack/flowtable.js';
+import { type CompiledOptions, NO_OPTIONS } from './ipoptions.js';
 import { CT_ESTABLISHED, CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED } from './results.js';
 
 export { CT_ESTABLISHED, CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED };
@@ -176,6 +177,8 @@ export class Packet implements PacketContext {
   totalLength = 0;
   fragmentOffset = 0;
   isFragment = false;
+  /** IPv4 options as they were read behind routing. */
+  options: CompiledOptions = NO_OPTIONS;
   mark = 0;
   seconds = 0;
   nanoseconds = 0;
@@ -249,6 +252,7 @@ export class Packet implements PacketContext {
     this.bridgeIn = NO_INTERFACE;
     this.bridgeOut = NO_INTERFACE;
     this.nextHop = undefined;
+    this.options = NO_OPTIONS;
     this.mark = 0;
     this.entry = -1;
     this.direction = 0;

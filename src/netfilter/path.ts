@@ -21,7 +21,7 @@ import type { Fragments } from './defrag/fragments.js';
 import { linearBytes } from './defrag/linear.js';
 import { type FlowDetails, NO_DETAILS, readDetails } from './flow.js';
 import { HOOK_STEPS, manipulationAt } from './hooks.js';
-import { type CompiledOptions, compileOptions, forwardOptions } from './ipoptions.js';
+import { type CompiledOptions, compileOptions, forwardOptions, NO_OPTIONS } from './ipoptions.js';
 import { translate, translateIcmpError } from './nat/rewrite.js';
 import type { NatSetup } from './nat/setup.js';
 import { OutputRouter } from './outputrouting.js';
@@ -29,8 +29,8 @@ import { CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED, type Packet, ZONE_MA
 import { copyOf, type PacketCopy, restore } from './packetcopy.js';
 import { VERDICT_DROP, VERDICT_FORWARD, VERDICT_HELD, VERDICT_LOCAL } from './results.js';
 import type { RouteCache } from './routecache.js';
-import { NO_OPTIONS, RouterAddresses } from './routeraddresses.js';
-import { InputRouter, newRouting, type Routing } from './routing.js';
+import { RouterAddresses } from './routeraddresses.js';
+import { ERROR_ROUTES, InputRouter, newRouting, type Routing } from './routing.js';
 import { ChainWalker, WALK_DROP } from './walk.js';
 
 export interface PathParts {
@@ -223,19 +223,24 @@ export class PacketPath {
 
   protected routeIn(packet: Packet, ingress: InterfaceIndex): void {
     const routing = this.route(packet, ingress);
-    if (routing.kind === 'drop') {
+    if (routing.kind === 'drop' && !ERROR_ROUTES.has(routing.reason)) {
       this.why = routing.reason;
-      this.parts.answers?.notRouted(packet, routing.reason);
       return;
     }
     const options = this.options(packet, routing.kind === 'local');
-    if (typeof options === 'string') this.why = options;
-    else if (routing.kind === 'forward' && packet.toGroup !== 0) this.why = 'link-broadcast';
+    packet.options = options;
+    if (options.fault !== undefined) {
+      this.why = options.fault;
+      if (options.fault === 'malformed-options') this.parts.answers?.badOptions(packet, options.faultAt);
+    } else if (routing.kind === 'drop') {
+      this.why = routing.reason;
+      this.parts.answers?.notRouted(packet, routing.reason);
+    } else if (routing.kind === 'forward' && packet.toGroup !== 0) this.why = 'link-broadcast';
     else if (routing.kind === 'forward') this.forward(packet, routing, options);
     else if (this.gatherLocally(packet) && this.hook(packet, 'INPUT', false)) this.verdict = VERDICT_LOCAL;
   }
 
-  private options(packet: Packet, local: boolean): CompiledOptions | string {
+  private options(packet: Packet, local: boolean): CompiledOptions {
     if (packet.l4 - packet.l3 <= IPV4_MIN_HEADER) return NO_OPTIONS;
     return compileOptions(packet.view, packet.l3, this.addresses.of(packet, local), packet.seconds, packet.nanoseconds);
   }

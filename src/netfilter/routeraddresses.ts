@@ -1,12 +1,9 @@
 /** The addresses a router writes into IP options: what it calls itself towards somebody. */
 import { masqueradeAddress } from '../host/sourceaddress.js';
 import type { Host } from '../host/types.js';
-import type { CompiledOptions, OptionsHost } from './ipoptions.js';
+import type { OptionsHost } from './ipoptions.js';
 import type { Packet } from './packet.js';
 import type { RouteCache } from './routecache.js';
-
-/** Of a packet that has none. */
-export const NO_OPTIONS: CompiledOptions = { recordAt: 0, changed: false };
 
 const NOBODY = new Uint32Array(4);
 

@@ -31,6 +31,18 @@ export const newRouting = (): Routing => ({
   redirects: false,
 });
 
+/**
+ * Reasons for which a route drops a packet, rather than the lookup of one: by then its options have been read, and its
+ * sender may be told (kernel: ip_error).
+ */
+export const ERROR_ROUTES: ReadonlySet<string> = new Set([
+  'no-route',
+  'unreachable',
+  'prohibit',
+  'blackhole',
+  'not-forwarding',
+]);
+
 const isMulticast = (a: number): boolean => a >>> 28 === 0xe;
 const isLimitedBroadcast = (a: number): boolean => a >>> 0 === 0xffffffff;
 /** Since Linux 5.3 the rest of 0/8 is ordinary address space; only 0.0.0.0 is not (ipv4_is_zeronet). */

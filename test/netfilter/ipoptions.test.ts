@@ -14,7 +14,7 @@ function forwarded(options: string): string {
   bytes.copy(header, 20);
   const view = new DataView(header.buffer, header.byteOffset, header.length);
   const compiled = compileOptions(view, 0, host, 12 * 3600, 0);
-  if (typeof compiled === 'string') return compiled;
+  if (compiled.fault !== undefined) return compiled.fault;
   forwardOptions(view, 0, compiled, Number.parseInt(EGRESS, 16));
   return header.toString('hex', 20);
 }

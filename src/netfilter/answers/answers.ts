@@ -52,6 +52,8 @@ export abstract class HostAnswers {
   abstract tooBig(packet: Packet, mtu: number): void;
   /** Its sender could have sent it to `nextHop` itself; it is forwarded all the same. */
   abstract roundabout(packet: Packet, nextHop: Uint32Array): void;
+  /** Its IPv4 options are malformed, `at` bytes from the start of its header. */
+  abstract badOptions(packet: Packet, at: number): void;
   /** Routing dropped the packet for `reason`. */
   abstract notRouted(packet: Packet, reason: string): void;
 

@@ -3,6 +3,7 @@ import { masqueradeAddress } from '../../host/sourceaddress.js';
 import type { Host } from '../../host/types.js';
 import { fold, sumBytes } from '../../packet/checksum.js';
 import {
+  ICMP_PARAMETER_PROBLEM,
   ICMP_REDIRECT,
   ICMP_TIME_EXCEEDED,
   ICMP_TYPE,
@@ -20,6 +21,7 @@ import type { Random } from '../random.js';
 import type { RouteCache } from '../routecache.js';
 import { RouterAddresses } from '../routeraddresses.js';
 import { HostAnswers, isResettable, UNVERIFIED } from './answers.js';
+import { echoedOptions } from './echoedoptions.js';
 import { type IcmpError, icmpError, tcpReset } from './message.js';
 import { RedirectLimit } from './redirects.js';
 
@@ -58,6 +60,7 @@ export class Ipv4Answers extends HostAnswers {
   private readonly addresses: RouterAddresses;
   private readonly ttl: number;
   private readonly useIngressAddress: boolean;
+  private readonly asked = new Uint32Array(4);
   private readonly redirects = new RedirectLimit();
 
   constructor(
@@ -95,6 +98,10 @@ export class Ipv4Answers extends HostAnswers {
     this.error(packet, { type: ICMP_REDIRECT, code: REDIRECT_HOST, info: nextHop[0] ?? 0 });
   }
 
+  override badOptions(packet: Packet, at: number): void {
+    this.error(packet, { type: ICMP_PARAMETER_PROBLEM, code: 0, info: at << 24 });
+  }
+
   override notRouted(packet: Packet, reason: string): void {
     const code = ROUTING_CODES.get(reason);
     if (code !== undefined) this.error(packet, { type: ICMP_UNREACHABLE, code, info: 0 });
@@ -112,7 +119,10 @@ export class Ipv4Answers extends HostAnswers {
     const route = this.routes.route(packet.source);
     if (route === undefined) return;
     const mtu = this.host.interfaces[route.iface]?.mtu ?? Number.POSITIVE_INFINITY;
-    const header = { source: this.sourceOf(packet), ttl: this.ttl, id: this.random.next16(), mtu };
+    const source = this.sourceOf(packet);
+    const options = echoedOptions(packet, { source, isUnicast: this.isElsewhere });
+    if (options === undefined) return;
+    const header = { source, ttl: this.ttl, id: this.random.next16(), mtu, options };
     this.send(packet, icmpError(packet, error, header));
   }
 
@@ -124,6 +134,11 @@ export class Ipv4Answers extends HostAnswers {
       : this.addresses.towards(packet.source);
     return own === 0 ? DUMMY_ADDRESS : own;
   }
+
+  private readonly isElsewhere = (address: number): boolean => {
+    this.asked[0] = address;
+    return this.host.addressType(4, this.asked) === 'unicast';
+  };
 
   private isUnicast(packet: Packet): boolean {
     const type = this.host.addressType(4, packet.destination);

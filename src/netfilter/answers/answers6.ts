@@ -97,6 +97,9 @@ export class Ipv6Answers extends HostAnswers {
   /** Nothing: a redirect would have to tell the next hop's link-layer address (RFC 4861 section 4.5). */
   override roundabout(): void {}
 
+  /** IPv6 has none. */
+  override badOptions(): void {}
+
   override notRouted(packet: Packet, reason: string): void {
     if (reason === 'link-local-source') {
       // The hop limit is looked at first (ip6_forward).

@@ -56,7 +56,7 @@ const ICMP_INFO = 4;
 export interface IcmpError {
   readonly type: number;
   readonly code: number;
-  /** Second word of the message: the MTU of "fragmentation needed", the gateway of a redirect, else 0. */
+  /** Second word of the message: the MTU of "fragmentation needed", the gateway of a redirect, where the fault lies of a parameter problem, else 0. */
   readonly info: number;
 }
 
@@ -66,26 +66,31 @@ interface Header {
   readonly ttl: number;
 }
 
-/** The ICMP error from its IP header on. `id`: the IPv4 identification, which the kernel draws. */
+/**
+ * The ICMP error from its IP header on. `id`: the IPv4 identification, which the kernel draws; `options`: of its header, a
+ * multiple of four bytes.
+ */
 export function icmpError(
   refused: Refused,
   error: IcmpError,
-  header: Header & { id: number; mtu: number },
+  header: Header & { id: number; mtu: number; options: Uint8Array },
 ): Uint8Array {
-  const overhead = IPV4_MIN_HEADER + ICMP_HEADER;
+  const icmp = IPV4_MIN_HEADER + header.options.length;
+  const overhead = icmp + ICMP_HEADER;
   const room = Math.min(header.mtu, LONGEST_ERROR) - overhead;
   const quoted = Math.min(room, refused.end - refused.l3);
   const bytes = new Uint8Array(overhead + quoted);
   const view = new DataView(bytes.buffer);
   bytes.set(refused.bytes.subarray(refused.l3, refused.l3 + quoted), overhead);
-  view.setUint8(IPV4_MIN_HEADER + ICMP_TYPE, error.type);
-  view.setUint8(IPV4_MIN_HEADER + ICMP_CODE, error.code);
-  view.setUint32(IPV4_MIN_HEADER + ICMP_INFO, error.info);
-  const sum = fold(sumBytes(view, IPV4_MIN_HEADER, bytes.length - IPV4_MIN_HEADER));
-  view.setUint16(IPV4_MIN_HEADER + ICMP_CHECKSUM, ~sum & 0xffff, true);
+  bytes.set(header.options, IPV4_MIN_HEADER);
+  view.setUint8(icmp + ICMP_TYPE, error.type);
+  view.setUint8(icmp + ICMP_CODE, error.code);
+  view.setUint32(icmp + ICMP_INFO, error.info);
+  const sum = fold(sumBytes(view, icmp, bytes.length - icmp));
+  view.setUint16(icmp + ICMP_CHECKSUM, ~sum & 0xffff, true);
   view.setUint8(TOS, (refused.view.getUint8(refused.l3 + TOS) & TOS_KEPT) | INTERNETWORK_CONTROL);
   view.setUint16(ID, header.id);
-  writeHeader(view, refused, PROTO_ICMP, header);
+  writeHeader(view, refused, PROTO_ICMP, header, icmp);
   return bytes;
 }
 
@@ -125,12 +130,18 @@ export function writeReset(view: DataView, tcp: number, { view: from, l3, l4, to
 }
 
 /** To the sender of the packet. TOS, id and flags are there already. */
-function writeHeader(view: DataView, refused: Refused, protocol: number, { source, ttl }: Header): void {
-  view.setUint8(0, 0x45);
+function writeHeader(
+  view: DataView,
+  refused: Refused,
+  protocol: number,
+  { source, ttl }: Header,
+  length = IPV4_MIN_HEADER,
+): void {
+  view.setUint8(0, 0x40 | (length / 4));
   view.setUint16(IPV4_TOTAL_LENGTH, view.byteLength);
   view.setUint8(IPV4_TTL, ttl);
   view.setUint8(IPV4_PROTOCOL, protocol);
   view.setUint32(IPV4_SOURCE, source);
   view.setUint32(IPV4_DESTINATION, refused.view.getUint32(refused.l3 + IPV4_SOURCE));
-  view.setUint16(IPV4_CHECKSUM, ~fold(sumBytes(view, 0, IPV4_MIN_HEADER)) & 0xffff, true);
+  view.setUint16(IPV4_CHECKSUM, ~fold(sumBytes(view, 0, length)) & 0xffff, true);
 }
