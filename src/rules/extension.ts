@@ -28,6 +28,8 @@ export interface OptionSpec {
   /** How many arguments follow. */
   readonly args: 0 | 1 | 2;
   readonly negatable: boolean;
+  /** May be given more than once (`--next` of `-m policy`). */
+  readonly repeatable?: boolean;
 }
 
 /** What an extension may know of its rule while it parses; errors go through `fail`, which adds the place. */
@@ -42,6 +44,12 @@ export interface ParseContext {
   fail(code: string, what: string, token: Token | undefined, advice: string): never;
   /** Throws: something iptables knows and this program does not (`target CT --zone`); `--unsupported skip` skips the rule. */
   unsupported(missing: string, token: Token | undefined): never;
+}
+
+/** Asks a listing for names of services, networks and the like where they are known, as without `-n`. */
+export interface ListNames {
+  /** Of the rule's `-p`; 0 if it has none, or a negated one. */
+  readonly protocol: number;
 }
 
 /** What compiling may rely on. */
@@ -59,6 +67,8 @@ export interface CompileContext {
 /** Notes the state of a match as it is now; what it returns brings that back. */
 export type StateSaver = () => () => void;
 
+export type SupportLevel = 'evaluated' | 'parsed';
+
 export interface ExtensionBase<O> {
   /** As in `-m NAME` or `-j NAME`. */
   readonly name: string;
@@ -75,12 +85,19 @@ export interface ExtensionBase<O> {
   usableIn?(options: O): readonly BuiltinChain[] | undefined;
   /** Name in the target column of listings where it differs (`NOTRACK` is listed as `CT`). */
   readonly listName?: string;
+  /** Listed without the blank that iptables puts before every other (`bpf`, `eui64`). */
+  readonly listsTight?: boolean;
+  /** `parsed`: read, checked and printed, but no packet can be held against it. Undefined: `evaluated`. */
+  readonly support?: SupportLevel;
   /** Turns the options found (in the order written) into the extension's own value, or fails. */
   parse(options: readonly ParsedOption[], context: ParseContext): O;
   /** Exactly what iptables-save prints after `-m NAME` or `-j NAME`, with a leading space, or ''. */
   print(options: O, family: Family): string;
-  /** What `iptables -L -n` prints in the last column for it, without leading space ('' for nothing). */
-  list(options: O, family: Family): string;
+  /**
+   * What `iptables -L` prints in the last column for it, without leading space ('' for nothing): numbers as with `-n`,
+   * unless names are asked for.
+   */
+  list(options: O, family: Family, names?: ListNames): string;
 }
 
 export interface MatchExtension<O> extends ExtensionBase<O> {

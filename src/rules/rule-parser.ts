@@ -22,7 +22,7 @@ import { didYouMean } from './nearest.js';
 import { type Found, OptionLookup, type Pending, splitOption } from './option-lookup.js';
 import { isBuiltin } from './tables.js';
 import type { MatchUse, TableName, TargetUse } from './types.js';
-import { UnsupportedError } from './unsupported.js';
+import { UnsupportedError, type UnsupportedMode } from './unsupported.js';
 import { protocolName } from './values/protocols.js';
 
 export interface RuleEnvironment {
@@ -33,7 +33,7 @@ export interface RuleEnvironment {
   readonly chain: string;
   /** Chains of the table so far, built-in ones included. */
   readonly chains: { has(name: string): boolean; keys(): Iterable<string> };
-  readonly unsupported: 'stop' | 'skip';
+  readonly unsupported: UnsupportedMode;
 }
 
 export interface ParsedRule {
@@ -96,6 +96,7 @@ class RuleParser {
         else target = { kind: 'extension', extension: use.extension, options };
       });
     }
+    for (const { extension, token } of this.uses) this.skipping(() => this.checkSupport(extension, token));
     const otherFamily = this.family !== undefined && this.family !== this.environment.family;
     const { fixed, counters, missing } = this;
     const rest = missing === undefined ? undefined : this.words.filter((_, i) => !this.fixedWords.has(i));
@@ -112,7 +113,7 @@ class RuleParser {
         return;
       if (!(error instanceof UnsupportedError)) throw error;
       this.negation = undefined;
-      if (this.environment.unsupported === 'stop') {
+      if (this.environment.unsupported !== 'skip') {
         this.fail('RULES_UNSUPPORTED', `${error.missing} is not supported`, error.token, SKIP_ADVICE);
       }
       this.missing ??= error.missing;
@@ -233,7 +234,7 @@ class RuleParser {
     const name = spec.names[0] ?? found.name;
     if (negated && !spec.negatable)
       this.fail('RULES_NOT_NEGATABLE', `${name} cannot be negated`, word, 'leave out the "!"');
-    if (use.options.some((other) => other.name === name)) {
+    if (spec.repeatable !== true && use.options.some((other) => other.name === name)) {
       const { extension } = use;
       this.fail(
         'RULES_DUPLICATE_OPTION',
@@ -341,6 +342,11 @@ class RuleParser {
     if (outToken !== undefined && (chain === 'INPUT' || chain === 'PREROUTING')) {
       this.fail('RULES_WRONG_CHAIN', `-o cannot be used in ${chain}`, outToken, 'packets there are not routed out yet');
     }
+  }
+
+  /** What is only parsed is enough for printing, and nothing else. */
+  private checkSupport({ kind, name, support }: Pending['extension'], token: Token): void {
+    if (support === 'parsed' && this.environment.unsupported !== 'keep') throw new UnsupportedError(`${kind} ${name}`, token);
   }
 
   private finish(use: Pending): unknown {
