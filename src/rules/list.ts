@@ -1,14 +1,16 @@
-/** Rules -> the listing that `iptables -t TABLE -L -n` prints, column for column (iptables 1.8.9). */
+/** Rules -> the listing that `iptables -t TABLE -L` prints, column for column (iptables 1.8.9, legacy and nft alike). */
 import type { Family } from '../host/types.js';
 import { type CountersOf, ownCounters, printRest } from './print.js';
 import { chainsInOrder } from './tables.js';
 import type { AddressMatch, Chain, InterfaceMatch, Rule, Ruleset, Table, TableName } from './types.js';
 import { listNetwork } from './values/addresses.js';
+import { nameNetwork } from './values/hostnames.js';
+import { protocolName } from './values/protocols.js';
 
 export interface ListOptions {
   /** `-v`: counters, options and interfaces too. */
   readonly verbose?: boolean;
-  /** `-n`, which is the only way there is: names of hosts and services depend on the machine. */
+  /** `-n`: numbers; the default. False: names where they are known (services, protocols, networks, but no hosts). */
   readonly numeric?: boolean;
   /** `-x`: counters in full instead of `2965K`. */
   readonly exact?: boolean;
@@ -23,6 +25,7 @@ export interface ListOptions {
 interface Layout {
   readonly family: Family;
   readonly verbose: boolean;
+  readonly numeric: boolean;
   readonly exact: boolean;
   readonly lineNumbers: boolean;
   readonly countersOf: CountersOf;
@@ -35,6 +38,7 @@ export function listChains(ruleset: Ruleset, tableName: TableName, options: List
   const layout: Layout = {
     family: ruleset.family,
     verbose: options.verbose ?? false,
+    numeric: options.numeric ?? true,
     exact: options.exact ?? false,
     lineNumbers: options.lineNumbers ?? false,
     countersOf: options.countersOf ?? ownCounters(ruleset),
@@ -98,11 +102,12 @@ function listRule(rule: Rule, layout: Layout): string {
     text += `${scale(packets, layout.exact)} ${scale(bytes, layout.exact)} `;
   }
   text += `${targetName(rule).padEnd(9)} `;
-  text += `${rule.protocol?.negated === true ? '!' : ' '}${String(rule.protocol?.number ?? 0).padEnd(5)}`;
+  text += `${rule.protocol?.negated === true ? '!' : ' '}${protocolColumn(rule, layout).padEnd(4)} `;
   text += fragmentColumn(rule);
-  if (layout.verbose) text += ` ${interfaceColumn(rule.inInterface)} ${interfaceColumn(rule.outInterface)} `;
-  text += addressColumn(rule.source, layout.family) + addressColumn(rule.destination, layout.family);
-  return text + details(rule, layout.family);
+  if (layout.verbose)
+    text += ` ${interfaceColumn(rule.inInterface, layout)} ${interfaceColumn(rule.outInterface, layout)} `;
+  text += addressColumn(rule.source, layout) + addressColumn(rule.destination, layout);
+  return text + details(rule, layout);
 }
 
 function targetName({ target }: Rule): string {
@@ -111,27 +116,44 @@ function targetName({ target }: Rule): string {
   return target.kind === 'extension' ? (target.extension.listName ?? target.extension.name) : target.chain;
 }
 
+/** Of `-p`, but 0 where it is negated: such a rule has no ports to name. */
+function positiveProtocol({ protocol }: Rule): number {
+  return protocol === undefined || protocol.negated ? 0 : protocol.number;
+}
+
+function protocolColumn({ protocol }: Rule, { numeric }: Layout): string {
+  const number = protocol?.number ?? 0;
+  return numeric ? String(number) : protocolName(number);
+}
+
 function fragmentColumn({ fragment }: Rule): string {
   if (fragment === undefined) return '-- ';
   return fragment.negated ? '!f ' : '-f ';
 }
 
-function interfaceColumn(match: InterfaceMatch | undefined): string {
-  return (match === undefined ? '*' : `${match.negated ? '!' : ''}${match.pattern}`).padEnd(6);
+function interfaceColumn(match: InterfaceMatch | undefined, { numeric }: Layout): string {
+  const every = numeric ? '*' : 'any';
+  return (match === undefined ? every : `${match.negated ? '!' : ''}${match.pattern}`).padEnd(6);
 }
 
-function addressColumn(match: AddressMatch | undefined, family: Family): string {
-  if (match === undefined) return ` ${(family === 4 ? '0.0.0.0/0' : '::/0').padEnd(19)} `;
-  return `${match.negated ? '!' : ' '}${listNetwork(family, match).padEnd(19)} `;
+function addressColumn(match: AddressMatch | undefined, { family, numeric }: Layout): string {
+  const every = family === 4 ? '0.0.0.0/0' : '::/0';
+  if (match === undefined) return ` ${(numeric ? every : 'anywhere').padEnd(19)} `;
+  const text = numeric ? listNetwork(family, match) : nameNetwork(family, match);
+  return `${match.negated ? '!' : ' '}${text.padEnd(19)} `;
 }
 
 /** What stands behind the columns: `[goto]`, then each match's and the target's own text. */
-function details(rule: Rule, family: Family): string {
+function details(rule: Rule, { family, numeric }: Layout): string {
   const { target } = rule;
   let text = target?.kind === 'goto' ? '[goto] ' : '';
   if (rule.unsupported) return `${text}${printRest(rule)} (not supported)`;
-  for (const { extension, options } of rule.matches) text += spaced(extension.list(options, family));
-  if (target?.kind === 'extension') text += spaced(target.extension.list(target.options, family));
+  const names = numeric ? undefined : { protocol: positiveProtocol(rule) };
+  for (const { extension, options } of rule.matches) {
+    const words = extension.list(options, family, names);
+    text += extension.listsTight === true ? words : spaced(words);
+  }
+  if (target?.kind === 'extension') text += spaced(target.extension.list(target.options, family, names));
   return text;
 }
 

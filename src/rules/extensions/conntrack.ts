@@ -2,9 +2,10 @@
 import { formatAddress } from '../../host/address.js';
 import type { Family } from '../../host/types.js';
 import type { ConnectionView } from '../context.js';
-import type { MatchExtension, ParseContext, ParsedOption, Token } from '../extension.js';
+import type { ListNames, MatchExtension, ParseContext, ParsedOption, Token } from '../extension.js';
 import { didYouMean } from '../nearest.js';
-import { inNetwork, listNetwork, type Network, parseNetwork } from '../values/addresses.js';
+import { inNetwork, isZero, listNetwork, type Network, parseNetwork } from '../values/addresses.js';
+import { nameNetwork } from '../values/hostnames.js';
 import { parseUnsigned } from '../values/numbers.js';
 import { formatPortRange, type PortRange, parsePortRange } from '../values/ports.js';
 import { protocolNumber } from '../values/protocols.js';
@@ -104,7 +105,7 @@ function parseDirection(found: ParsedOption | undefined, context: ParseContext):
 }
 
 /** The options in words, each after `lead` (`--` when saving, nothing in listings). */
-function describe(options: ConntrackOptions, family: Family, lead: string): string[] {
+function describe(options: ConntrackOptions, family: Family, lead: string, names?: ListNames): string[] {
   const words: string[] = [];
   const add = (negated: boolean, name: string, value: string): void => {
     words.push(`${bang(negated)}${lead}${name} ${value}`);
@@ -114,7 +115,8 @@ function describe(options: ConntrackOptions, family: Family, lead: string): stri
   if (protocol !== undefined) add(protocol.negated, 'ctproto', String(protocol.value));
   for (const [name, field] of ADDRESSES) {
     const test = options.addresses.find((candidate) => candidate.field === field);
-    if (test !== undefined) add(test.negated, name, formatCtNetwork(family, test.value));
+    if (test !== undefined)
+      add(test.negated, name, (names === undefined ? formatCtNetwork : nameCtNetwork)(family, test.value));
   }
   for (const [name, field] of ADDRESSES) {
     const test = options.ports.find((candidate) => candidate.field === `${field}Port`);
@@ -130,6 +132,11 @@ function formatCtNetwork(family: Family, network: Network): string {
   return network.mask.some((word) => word !== 0)
     ? listNetwork(family, network)
     : `${formatAddress(family, network.address)}/0`;
+}
+
+/** Here an address of zeros is anywhere, whatever its mask. */
+function nameCtNetwork(family: Family, network: Network): string {
+  return isZero(network.address) ? 'anywhere' : nameNetwork(family, network);
 }
 
 export const conntrack: MatchExtension<ConntrackOptions> = {
@@ -176,8 +183,8 @@ export const conntrack: MatchExtension<ConntrackOptions> = {
       .map((word) => ` ${word}`)
       .join('');
   },
-  list(options, family) {
-    return describe(options, family, '').join(' ');
+  list(options, family, names) {
+    return describe(options, family, '', names).join(' ');
   },
   compile(options) {
     const { state } = options;

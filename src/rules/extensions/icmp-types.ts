@@ -124,6 +124,11 @@ function parseType(token: Token, types: readonly NamedType[], context: ParseCont
   return { type, minCode: code ?? 0, maxCode: code ?? 255 };
 }
 
+/** Whether a named type (its number and code) is exactly this one. */
+function isType([, number, code]: NamedType, type: number, minCode: number, maxCode: number): boolean {
+  return number === type && minCode === (code ?? 0) && maxCode === (code ?? 255);
+}
+
 /** Builds the match for one of the two protocols; `any` is the type that stands for every type, if there is one. */
 export function icmpMatch(parts: {
   readonly name: string;
@@ -152,7 +157,9 @@ export function icmpMatch(parts: {
       const code = minCode === maxCode && type !== any ? `/${minCode}` : '';
       return ` ${bang(negated)}${parts.option} ${type === any ? 'any' : type}${code}`;
     },
-    list({ negated, type, minCode, maxCode }) {
+    list({ negated, type, minCode, maxCode }, _, names) {
+      const named = types.find((candidate) => isType(candidate, type, minCode, maxCode));
+      if (names !== undefined && named !== undefined) return `${parts.listed} ${negated ? '!' : ''}${named[0]}`;
       const code = minCode === maxCode ? ` code ${minCode}` : '';
       return `${parts.listed}${negated ? ' !' : ''}type ${type}${code}`;
     },

@@ -55,6 +55,14 @@ export function parsePrefix(found: ParsedOption | undefined, max: number, contex
   return token.text.slice(0, max);
 }
 
+/** The same in words. */
+function nameSettings(level: number, flags: number): string {
+  // iptables 1.8.9 lists the level it takes as "warning" so.
+  const name = level === DEFAULT_LEVEL ? 'warn' : [...LEVELS].find(([, number]) => number === level)?.[0];
+  const set = FLAGS.filter(([, bit]) => (flags & bit) !== 0).map(([option]) => ` ${option.slice('--log-'.length)}`);
+  return `level ${name ?? level}${set.join('')}`;
+}
+
 export const log: TargetExtension<LogOptions> = {
   kind: 'target',
   name: 'LOG',
@@ -76,8 +84,9 @@ export const log: TargetExtension<LogOptions> = {
     for (const [name, bit] of FLAGS) if ((flags & bit) !== 0) text += ` ${name}`;
     return text;
   },
-  list({ prefix, level, flags }) {
-    return `LOG flags ${flags} level ${level}${prefix === '' ? '' : ` prefix "${prefix}"`}`;
+  list({ prefix, level, flags }, _, names) {
+    const how = names === undefined ? `flags ${flags} level ${level}` : nameSettings(level, flags);
+    return `LOG ${how}${prefix === '' ? '' : ` prefix "${prefix}"`}`;
   },
   compile() {
     return { kind: 'effect', apply() {} };

@@ -1,6 +1,6 @@
 /** `-m multiport`: up to 15 ports and ranges (kernel: net/netfilter/xt_multiport.c). */
 import type { MatchExtension, ParseContext, Token } from '../extension.js';
-import { formatPortRange, type PortRange, parsePort } from '../values/ports.js';
+import { formatPortRange, listPortRange, type PortRange, parsePort } from '../values/ports.js';
 import { argument, bang, exclusive, option, requireOne } from './support.js';
 
 export interface MultiportOptions {
@@ -54,8 +54,8 @@ export const multiport: MatchExtension<MultiportOptions> = {
   print({ which, negated, ranges }) {
     return ` ${bang(negated)}--${which} ${ranges.map((range) => formatPortRange(range)).join(',')}`;
   },
-  list({ which, negated, ranges }) {
-    return `multiport ${which} ${negated ? ' !' : ''}${ranges.map((range) => formatPortRange(range)).join(',')}`;
+  list({ which, negated, ranges }, _, names) {
+    return `multiport ${which} ${negated ? ' !' : ''}${ranges.map((range) => listPortRange(range, names)).join(',')}`;
   },
   compile({ which, negated, ranges }) {
     const bounds = Uint16Array.from(ranges.flatMap(({ min, max }) => [min, max]));

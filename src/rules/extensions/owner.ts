@@ -2,7 +2,7 @@
  * `-m owner`: the process a packet comes from (kernel: net/netfilter/xt_owner.c). A capture does not know it: every packet
  * is taken as one without a socket, as forwarded ones are, for which only negated options hold.
  */
-import type { MatchExtension, ParseContext, ParsedOption } from '../extension.js';
+import type { ListNames, MatchExtension, ParseContext, ParsedOption } from '../extension.js';
 import { parseUnsigned } from '../values/numbers.js';
 import { formatPortRange, type PortRange } from '../values/ports.js';
 import { argument, bang, find, flag, has, option, requireOne } from './support.js';
@@ -33,6 +33,11 @@ function parseIds(found: ParsedOption | undefined, what: string, context: ParseC
   return context.fail('RULES_BAD_OWNER', `"${token.text}" is not a ${what} number or range`, token, advice);
 }
 
+/** With names, root is called so; who has another number depends on the machine. */
+function listIds(ids: IdRange, names: ListNames | undefined): string {
+  return names !== undefined && ids.min === 0 && ids.max === 0 ? 'root' : formatPortRange(ids, '-');
+}
+
 export const owner: MatchExtension<OwnerOptions> = {
   kind: 'match',
   name: 'owner',
@@ -61,11 +66,11 @@ export const owner: MatchExtension<OwnerOptions> = {
     if (group !== undefined) text += ` ${bang(group.negated)}--gid-owner ${formatPortRange(group, '-')}`;
     return supplementaryGroups ? `${text} --suppl-groups` : text;
   },
-  list({ user, group, socketExists, supplementaryGroups }) {
+  list({ user, group, socketExists, supplementaryGroups }, _, names) {
     const words: string[] = [];
     if (socketExists !== undefined) words.push(`${bang(socketExists.negated)}owner socket exists`);
-    if (user !== undefined) words.push(`${bang(user.negated)}owner UID match ${formatPortRange(user, '-')}`);
-    if (group !== undefined) words.push(`${bang(group.negated)}owner GID match ${formatPortRange(group, '-')}`);
+    if (user !== undefined) words.push(`${bang(user.negated)}owner UID match ${listIds(user, names)}`);
+    if (group !== undefined) words.push(`${bang(group.negated)}owner GID match ${listIds(group, names)}`);
     if (supplementaryGroups) words.push('incl. suppl. groups');
     return words.join(' ');
   },

@@ -1,6 +1,6 @@
 /** `--sport` and `--dport`, which the matches tcp and udp have alike (kernel: net/netfilter/xt_tcpudp.c). */
-import type { ParseContext, ParsedOption } from '../extension.js';
-import { formatPortRange, type PortRange, parsePortRange } from '../values/ports.js';
+import type { ListNames, ParseContext, ParsedOption } from '../extension.js';
+import { formatPortRange, listPortRange, type PortRange, parsePortRange } from '../values/ports.js';
 import { argument, bang, find, option } from './support.js';
 
 export interface Negatable<T> {
@@ -36,11 +36,11 @@ export function printPorts({ sourcePorts, destinationPorts }: PortOptions): stri
 }
 
 /** `spt:80`, `dpts:!80:90`: as listings word ports. */
-export function listPorts({ sourcePorts, destinationPorts }: PortOptions): string {
+export function listPorts({ sourcePorts, destinationPorts }: PortOptions, names?: ListNames): string {
   const list = (name: string, ports: Negatable<PortRange> | undefined): string => {
     if (ports === undefined || (isAnyPort(ports) && !ports.negated)) return '';
     const single = ports.value.min === ports.value.max;
-    return ` ${name}${single ? '' : 's'}:${ports.negated ? '!' : ''}${formatPortRange(ports.value)}`;
+    return ` ${name}${single ? '' : 's'}:${ports.negated ? '!' : ''}${listPortRange(ports.value, names)}`;
   };
   return list('spt', sourcePorts) + list('dpt', destinationPorts);
 }

@@ -123,11 +123,12 @@ export const tcp: MatchExtension<TcpOptions> = {
     }
     return text;
   },
-  list({ flags, option: kind, ...ports }) {
-    let text = `tcp${listPorts(ports)}`;
+  list({ flags, option: kind, ...ports }, _, names) {
+    let text = `tcp${listPorts(ports, names)}`;
     if (kind !== undefined) text += ` option=${kind.negated ? '!' : ''}${kind.value}`;
     if (flags !== undefined && (flags.value.mask !== 0 || flags.negated)) {
-      const byte = (bits: number): string => `0x${bits.toString(16).toUpperCase().padStart(2, '0')}`;
+      const byte = (bits: number): string =>
+        names === undefined ? `0x${bits.toString(16).toUpperCase().padStart(2, '0')}` : formatFlags(bits);
       text += ` flags:${flags.negated ? '!' : ''}${byte(flags.value.mask)}/${byte(flags.value.set)}`;
     }
     return text;

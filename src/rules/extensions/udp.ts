@@ -22,7 +22,7 @@ export const udp: MatchExtension<PortOptions> = {
   options: PORT_OPTIONS,
   parse: parsePorts,
   print: printPorts,
-  list: (ports) => `udp${listPorts(ports)}`,
+  list: (ports, _, names) => `udp${listPorts(ports, names)}`,
   destinationPorts: onlyDestinationPorts,
   compile(ports, { backend }) {
     const tests = portTests(ports.sourcePorts, ports.destinationPorts);

@@ -1,8 +1,8 @@
 /** Ports and port ranges as written in options: `80`, `http`, `1024:2048`, `:1023`, `1024:`. */
-import type { ParseContext, Token } from '../extension.js';
+import type { ListNames, ParseContext, Token } from '../extension.js';
 import { didYouMean } from '../nearest.js';
 import { parseUnsigned } from './numbers.js';
-import { SERVICE_NAMES, servicePort } from './services.js';
+import { SERVICE_NAMES, serviceName, servicePort } from './services.js';
 
 /** Both ends included. */
 export interface PortRange {
@@ -40,4 +40,11 @@ export function parsePortRange(token: Token, context: ParseContext, separator = 
 
 export function formatPortRange(range: PortRange, separator = ':'): string {
   return range.min === range.max ? String(range.min) : `${range.min}${separator}${range.max}`;
+}
+
+/** As listings print it: by service names where names are asked for. */
+export function listPortRange({ min, max }: PortRange, names: ListNames | undefined): string {
+  const name = (port: number): string =>
+    (names === undefined ? undefined : serviceName(port, names.protocol)) ?? String(port);
+  return min === max ? name(min) : `${name(min)}:${name(max)}`;
 }
