@@ -5,6 +5,7 @@ import { checkRuleset } from './check.js';
 import { buildRuleset, DraftTable, excerpt } from './draft.js';
 import { type SourceLine, significantLines, splitWords } from './lexer.js';
 import { didYouMean } from './nearest.js';
+import { Problems } from './problems.js';
 import { isBuiltin, isTableName, TABLE_NAMES } from './tables.js';
 import type { ParseOptions, Ruleset, TableName } from './types.js';
 
@@ -32,17 +33,23 @@ class RulesReader {
   }
 
   read(text: string): Ruleset {
-    for (const line of significantLines(text.replace(/^\ufeff/, ''), this.options.file)) this.line(line);
-    if (this.current !== undefined) this.noCommit(this.current);
-    if (this.tables.size === 0) {
-      throw new NatreplayError('RULES_EMPTY', 'no table in it', {
-        file: this.options.file,
-        advice: 'give the text that iptables-save prints',
-      });
-    }
+    const problems = new Problems(this.options.onError);
+    problems.guard(() => {
+      for (const line of significantLines(text.replace(/^\ufeff/, ''), this.options.file))
+        problems.guard(() => this.line(line));
+      if (this.current !== undefined) this.noCommit(this.current);
+      if (this.tables.size === 0) this.empty();
+    });
     const ruleset = buildRuleset(this.tables, this.options);
-    checkRuleset(ruleset);
+    if (problems.count === 0) problems.guard(() => checkRuleset(ruleset));
     return ruleset;
+  }
+
+  private empty(): never {
+    throw new NatreplayError('RULES_EMPTY', 'no table in it', {
+      file: this.options.file,
+      advice: 'give the text that iptables-save prints',
+    });
   }
 
   private line(line: SourceLine): void {

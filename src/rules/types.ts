@@ -1,6 +1,8 @@
 /** The rules as written: what a parser yields, what printing and compiling start from. */
+import type { NatreplayError } from '../errors.js';
 import type { Family } from '../host/types.js';
 import type { MatchExtension, TargetExtension, Token } from './extension.js';
+import type { UnsupportedMode } from './unsupported.js';
 
 export type TableName = 'raw' | 'mangle' | 'nat' | 'filter' | 'security';
 export type BuiltinChain = 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING';
@@ -11,7 +13,9 @@ export interface ParseOptions {
   readonly file: string;
   readonly family: Family;
   /** What to do about rules that hold something this program does not know: stop, or keep them as never matching. */
-  readonly unsupported: 'stop' | 'skip';
+  readonly unsupported: UnsupportedMode;
+  /** Told of every error, of which each line has one at most; the rest is read on. Without it the first one is thrown. */
+  readonly onError?: ((error: NatreplayError) => void) | undefined;
 }
 
 export interface Ruleset {
