@@ -134,9 +134,10 @@ function formatCtNetwork(family: Family, network: Network): string {
     : `${formatAddress(family, network.address)}/0`;
 }
 
-/** Here an address of zeros is anywhere, whatever its mask. */
+/** Here it is an address of zeros that is anywhere, whatever its mask. */
 function nameCtNetwork(family: Family, network: Network): string {
-  return isZero(network.address) ? 'anywhere' : nameNetwork(family, network);
+  if (isZero(network.address)) return 'anywhere';
+  return isZero(network.mask) ? formatCtNetwork(family, network) : nameNetwork(family, network);
 }
 
 export const conntrack: MatchExtension<ConntrackOptions> = {
