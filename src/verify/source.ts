@@ -30,6 +30,8 @@ import { LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL, LINKTYPE_LINUX_SLL2 } from '../p
 import { parseSlab } from '../packet/parse.js';
 import { IngressStage, LOCAL_NAME } from '../pipeline/ingress.js';
 import type { CaptureInput } from '../pipeline/replay.js';
+import { FROM_HOST } from './gateway.js';
+import { asHostSends } from './hostpacket.js';
 import { preparePacket, statedLength } from './prepare.js';
 
 /** Why records are not put to the kernel, in the words of the report. */
@@ -39,7 +41,8 @@ export const SKIPPED = {
   'unknown-link-type': 'of an unknown link type',
   'cut-by-snaplen': 'cut before their headers end',
   'other-host': 'for other hosts',
-  'sent-by-host': "the host's own",
+  'sent-by-host': "the host's own, which need python3 to be sent",
+  unsendable: "the host's own that no raw socket sends as they are",
   loopback: 'on loopback',
   'unknown-ingress': 'from an unknown interface',
   'interface-down': 'on an interface that is down',
@@ -54,7 +57,7 @@ export interface SourcePacket {
   readonly record: number;
   readonly seconds: number;
   readonly nanoseconds: number;
-  /** Interface it came in by. */
+  /** Interface it came in by; FROM_HOST: the host itself sent it. */
   readonly iface: string;
   /** Ethernet; what follows the IP packet in the record (padding) is still there. */
   readonly frame: Uint8Array;
@@ -69,7 +72,13 @@ export interface SourceOptions {
   readonly ipv6: boolean;
   /** Interfaces that the gateway has no end of. */
   readonly unreachable: ReadonlySet<string>;
+  /** The host's own packets can be sent. */
+  readonly sendsForHost: boolean;
 }
+
+/** What a packet came in by. */
+type Ingress = Pick<HostInterface, 'name' | 'mac'>;
+const HOST_ITSELF: Ingress = { name: FROM_HOST, mac: undefined };
 
 const SLAB_BYTES = 512 * 1024;
 const ETHERNET_HEADER = 14;
@@ -169,40 +178,38 @@ export class PacketSource {
     this.longest.set(iface.name, Math.max(this.longest.get(iface.name) ?? 0, statedLength(captured)));
     const prepared = preparePacket(captured, (flags & FLAG_CUT) !== 0);
     if (prepared === undefined) return 'cut-by-snaplen';
+    const packet = iface === HOST_ITSELF ? asHostSends(prepared.packet) : prepared.packet;
+    if (packet === undefined) return 'unsendable';
     if (prepared.filled) this.filled++;
     if (prepared.checksumFinished) this.checksumsFinished++;
-    const frame = new Uint8Array(ETHERNET_HEADER + prepared.packet.length);
-    const group = this.#group(
-      linkTypes[records.source[i] ?? 0],
-      flags,
-      bytes.subarray(start, start + 6),
-      prepared.packet,
-    );
+    const frame = new Uint8Array(ETHERNET_HEADER + packet.length);
+    const group = this.#group(linkTypes[records.source[i] ?? 0], flags, bytes.subarray(start, start + 6), packet);
     frame.set(group ?? iface.mac ?? NEIGHBOUR);
     const sender = columns.sender[i] ?? -1;
     frame.set(sender < 0 ? NEIGHBOUR : bytes.subarray(sender, sender + 6), 6);
-    this.senders.add(`${iface.name} ${macText(frame.subarray(6, 12))}`);
+    if (iface !== HOST_ITSELF) this.senders.add(`${iface.name} ${macText(frame.subarray(6, 12))}`);
     frame[12] = family === 6 ? 0x86 : 0x08;
     frame[13] = family === 6 ? 0xdd : 0x00;
-    frame.set(prepared.packet, ETHERNET_HEADER);
+    frame.set(packet, ETHERNET_HEADER);
     return {
       record,
       seconds: records.seconds[i] ?? 0,
       nanoseconds: records.nanoseconds[i] ?? 0,
       iface: iface.name,
       frame,
-      length: prepared.packet.length,
+      length: packet.length,
     };
   }
 
   /** As stated, else the interface towards the sender, which is what the replay does. */
-  #ingress(view: DataView, ip: number, family: 4 | 6, stated: number): HostInterface | SkipReason {
-    const { host, unreachable } = this.#options;
-    if (stated === INGRESS_LOCAL) return 'sent-by-host';
+  #ingress(view: DataView, ip: number, family: 4 | 6, stated: number): Ingress | SkipReason {
+    const { host, unreachable, sendsForHost } = this.#options;
+    const ofHost = sendsForHost ? HOST_ITSELF : 'sent-by-host';
+    if (stated === INGRESS_LOCAL) return ofHost;
     let index = stated;
     if (stated === INGRESS_UNKNOWN) {
       const route = host.route(family, addressAt(view, ip, family, false));
-      if (route?.type === 'local') return 'sent-by-host';
+      if (route?.type === 'local') return ofHost;
       index = route?.iface ?? -1;
     }
     const iface = host.interfaces[index];

@@ -18,11 +18,12 @@ import { statesIpv6 } from '../netfilter/ipv6stack.js';
 import type { CaptureInput } from '../pipeline/replay.js';
 import type { Verdict } from '../report/types.js';
 import type { Ruleset } from '../rules/types.js';
+import { hasCommand } from './commands.js';
 import { type AttributedFrame, compareOutputs, ipPacket, type Mismatch } from './compare.js';
 import { type ConnectionComparison, compareConnections } from './connections.js';
 import { type CounterComparison, compareRuleCounters } from './counters.js';
 import { fragmentIds } from './fragmentid.js';
-import { Gateway, type SendResult } from './gateway.js';
+import { FROM_HOST, Gateway, HOST_COMMAND, type SendResult } from './gateway.js';
 import type { Keeper } from './keep.js';
 import { MAX_MTU, type Sender, unreachableInterfaces } from './layout.js';
 import type { Backend } from './options.js';
@@ -103,7 +104,8 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
   const unreachable = unreachableInterfaces(options.hostFile);
   const host = makeHost(options.description);
   const ipv6 = options.rules6 !== undefined || statesIpv6(host);
-  const sourceOf = (): PacketSource => new PacketSource({ captures: options.captures, host, ipv6, unreachable });
+  const sourceOf = (): PacketSource =>
+    new PacketSource({ captures: options.captures, host, ipv6, unreachable, sendsForHost: hasCommand(HOST_COMMAND) });
   const survey = sourceOf();
   for await (const _ of survey.batches()) options.signal?.throwIfAborted();
   if ([...survey.skipped.values()].reduce((sum, n) => sum + n, 0) === survey.records) throw nothingToCompare(survey);
@@ -163,7 +165,8 @@ const SKIP_ADVICE: Readonly<Record<SkipReason, string>> = {
   'unknown-link-type': 'capture on Ethernet interfaces, or with tcpdump -i any',
   'cut-by-snaplen': 'capture more of each packet: tcpdump -s 0',
   'other-host': 'capture on the host itself, or state its MAC addresses with --host',
-  'sent-by-host': `${CAPTURE_INCOMING}, or ${STATE_THE_HOST}`,
+  'sent-by-host': `install python3, ${CAPTURE_INCOMING}, or ${STATE_THE_HOST}`,
+  unsendable: CAPTURE_INCOMING,
   loopback: 'capture on the interfaces that packets from others come in by',
   'unknown-ingress': `${STATE_THE_HOST}, or name the interface: IFACE=CAPTURE`,
   'interface-down': 'state a host that has it up, with --host or --iface',
@@ -180,6 +183,8 @@ function withMtu(
   longest: ReadonlyMap<string, number>,
 ): { description: HostDescription; hostFile: HostFile; mtuRaised: boolean } {
   const mtus = new Map(description.interfaces.map(({ name, mtu }) => [name, mtu]));
+  // What the host sends may leave by any.
+  mtus.set(FROM_HOST, Math.min(...mtus.values()));
   const mtuRaised = [...longest].some(([name, length]) => length > (mtus.get(name) ?? 1500));
   if (!mtuRaised) return { description, hostFile, mtuRaised };
   const interfaces = description.interfaces.map((iface) => ({ ...iface, mtu: MAX_MTU }));
