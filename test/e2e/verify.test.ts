@@ -6,7 +6,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseRules } from '../../src/rules/index.js';
-import { neededCommands } from '../../src/verify/gateway.js';
+import { HOST_COMMAND, neededCommands } from '../../src/verify/gateway.js';
 import { statedHostFile } from '../../src/verify/host.js';
 import { verifyJsonText, verifySchema } from '../../src/verify/json.js';
 import { verifyReport } from '../../src/verify/report.js';
@@ -18,7 +18,10 @@ import { ether, tcp, udp } from '../kernel/packets.js';
 import { inProcess, ROOT, scratch } from '../support/cli.js';
 import { needs } from '../support/requirements.js';
 
-const requirement = needs({ root: true, commands: [...neededCommands('legacy'), ...neededCommands('nft')] });
+const requirement = needs({
+  root: true,
+  commands: [...neededCommands('legacy'), ...neededCommands('nft'), HOST_COMMAND],
+});
 const title = (name: string): string => (requirement.skip ? `${name} (${requirement.reason})` : name);
 
 const folder = scratch();
@@ -89,6 +92,28 @@ describe.skipIf(requirement.skip)(title('natreplay verify'), () => {
     const { code, stdout } = await inProcess(['verify', ...argumentsOf('home'), '--rules', rules]);
     expect(stdout).toMatch(/^natreplay and the kernel agree/);
     expect(stdout).toMatch(/forwarded {4}[1-9]/);
+    expect(code).toBe(0);
+  });
+
+  it('sends what the host itself sent, in its place among what came in', async () => {
+    const local = folder.at('local.pcap');
+    const eth0 = folder.at('eth0.pcap');
+    const rules = folder.at('output.v4');
+    const packet = (seconds: number, bytes: Uint8Array) => ({ seconds, fraction: 0, frame: ether(bytes) });
+    const published = { src: '192.0.2.1:40000', dst: '192.0.2.1:8799' };
+    const query = { src: '172.17.0.1:4000', dst: '198.51.100.1:53' };
+    writeFileSync(local, pcap([packet(1, tcp({ ...published, flags: 'S' })), packet(2, udp(query))]));
+    const answer = udp({ src: query.dst, dst: '192.0.2.1:4000' });
+    writeFileSync(eth0, pcap([packet(3, answer)]));
+    const extra = '-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE';
+    writeFileSync(rules, DOCKER_RULES.replace(extra, `-A OUTPUT -p udp --dport 53\n${extra}`));
+    const host = folder.at('docker.json');
+    writeFileSync(host, JSON.stringify(DOCKER_HOST));
+    const args = [`@local=${local}`, `eth0=${eth0}`, '--rules', rules, '--host', host];
+    const { code, stdout } = await inProcess(['verify', ...args]);
+    expect(stdout).toMatch(/^natreplay and the kernel agree: 3 packets/);
+    expect(stdout).toMatch(/forwarded {4}2, to the host 1, dropped 0/);
+    expect(stdout).not.toContain('left out');
     expect(code).toBe(0);
   });
 
