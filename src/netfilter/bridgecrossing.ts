@@ -14,7 +14,7 @@ import type { InterfaceIndex } from '../host/types.js';
 import { NO_INTERFACE } from '../host/types.js';
 import { sameAddress } from '../packet/tuple.js';
 import type { BuiltinChain } from '../rules/types.js';
-import { type BridgeEntry, type Bridges, TO_ALL, TO_HOST, TO_SAME_PORT } from './bridges.js';
+import { type BridgeEntry, type Bridges, outOf, TO_ALL, TO_HOST, TO_SAME_PORT } from './bridges.js';
 import type { OutputFragment } from './defrag/fragment.js';
 import type { Packet } from './packet.js';
 import { copyOf, type PacketCopy, restore } from './packetcopy.js';
@@ -215,9 +215,4 @@ export class BridgeCrossing {
     outcome.why = '';
     outcome.bridged = true;
   }
-}
-
-/** By which interface copies for several ports leave. */
-export function outOf(bridge: InterfaceIndex, flood: readonly InterfaceIndex[]): InterfaceIndex {
-  return flood.length === 1 ? (flood[0] ?? bridge) : bridge;
 }

@@ -32,6 +32,21 @@ export interface BridgeEntry {
   readonly filtered: boolean;
 }
 
+/** Bridged past the host: no part of it looks at the packet, sound or not. */
+export const isPastHost = ({ to, filtered }: BridgeEntry): boolean => !filtered && to !== TO_HOST;
+
+/** By which interface a bridge sends what no rule can stop: a port, itself where it is several. */
+export function unseenEgress(entry: BridgeEntry): InterfaceIndex {
+  const { bridge, to, flood } = entry;
+  if (to >= 0) return to;
+  return to === TO_SAME_PORT || flood.length === 0 ? NO_INTERFACE : outOf(bridge, flood);
+}
+
+/** By which interface copies for several ports leave. */
+export function outOf(bridge: InterfaceIndex, flood: readonly InterfaceIndex[]): InterfaceIndex {
+  return flood.length === 1 ? (flood[0] ?? bridge) : bridge;
+}
+
 export class Bridges {
   /** The topmost master of each interface, itself if it has none: the interface that routing and rules see. */
   readonly upper: readonly InterfaceIndex[];
@@ -135,7 +150,7 @@ export class Bridges {
     const frame = macsOf(slab.records.frame[i] as number, columns.sender[i] as number, columns.l3[i] as number);
     const bridge = this.upper[port] ?? port;
     const filtered = this.callsIptables(bridge, packet.family);
-    const isForAll = packet.toGroup !== 0 && port !== bridge;
+    const isForAll = packet.toGroup !== 0 && port !== bridge && !(frame >= 0 && isReserved(slab.view, frame));
     const beside = this.portsBeside(port);
     if (frame < 0) return { bridge, port, to: TO_HOST, filtered, flood: isForAll ? beside : NO_PORTS };
     this.learn(port, slab.view, frame, packet.family, packet.source);
@@ -165,6 +180,10 @@ function topmost(iface: HostInterface, masters: readonly (HostInterface | undefi
   for (let k = 0; k < masters.length; k++) index = masters[index]?.index ?? index;
   return index;
 }
+
+/** Groups that end at the first bridge (IEEE 802.1Q 8.6.3), but for that of STP, which a bridge without it passes on. */
+const isReserved = (view: DataView, frame: number): boolean =>
+  view.getUint32(frame) === 0x0180c200 && view.getUint16(frame + 4) >= 1 && view.getUint16(frame + 4) <= 15;
 
 const NO_PORTS: readonly InterfaceIndex[] = [];
 

@@ -4,7 +4,7 @@
  */
 import type { Slab } from '../capture/slab.js';
 import type { ExtraRecord } from '../capture/types.js';
-import type { Host } from '../host/types.js';
+import { type Host, NO_INTERFACE } from '../host/types.js';
 import { fold } from '../packet/checksum.js';
 import {
   BROKEN_CHECKSUM,
@@ -25,15 +25,17 @@ import {
   OTHER_LINK_TYPE,
   type PacketColumns,
 } from '../packet/columns.js';
-import { ETHERNET_SENDER } from '../packet/link.js';
+import { ETHERNET_SENDER, exchangeEthernetAddresses } from '../packet/link.js';
 import type { ChecksumMode } from '../packet/parse.js';
 import { copyAddress, Tuple } from '../packet/tuple.js';
 import type { StateSaver } from '../rules/extension.js';
+import { SharedState } from '../rules/state/shared.js';
 import type { Ruleset, TableName } from '../rules/types.js';
 import type { Workspace } from '../workspace.js';
 import type { HostAnswers } from './answers/answers.js';
 import { Ipv4Answers } from './answers/answers4.js';
-import { Bridges } from './bridges.js';
+import { ExpiredAnswers } from './answers/expiredanswers.js';
+import { Bridges, isPastHost, unseenEgress } from './bridges.js';
 import { CaptureClock } from './clock.js';
 import { compileRuleset, RuleCounterTable } from './compile.js';
 import { Conntrack } from './conntrack/conntrack.js';
@@ -60,7 +62,7 @@ import type { PortChooser } from './nat/portchoice.js';
 import { addressesDelta } from './nat/rewrite.js';
 import { NatSetup } from './nat/setup.js';
 import { UnseenDraw } from './nat/unseendraw.js';
-import { limitedTo, needsConntrack } from './needs.js';
+import { keptOfConnections, limitedTo, needsConntrack } from './needs.js';
 import { CT_ESTABLISHED, CT_NEW, Packet } from './packet.js';
 import { PacketPath } from './path.js';
 import { Random } from './random.js';
@@ -132,6 +134,8 @@ export class Engine {
   private readonly bridges: Bridges | undefined;
   private readonly packet: Packet;
   private readonly answers: HostAnswers | undefined;
+  /** Undefined without answers. */
+  private readonly expired: ExpiredAnswers | undefined;
   private readonly fast: FastCounters;
   private readonly fastPath: FastPath | undefined;
   private readonly routing = newRouting();
@@ -154,17 +158,22 @@ export class Engine {
     this.table = new FlowTable(1, options.workspace);
     const evaluated = ruleset === undefined ? undefined : limitedTo(ruleset, options.tables);
     const savers: StateSaver[] | undefined = options.portChooser?.dropped === undefined ? undefined : [];
+    const shared = new SharedState(host);
+    const kept = keptOfConnections([evaluated, options.rules6]);
     const tables =
       evaluated === undefined
         ? new Map()
         : compileRuleset(
             evaluated,
-            { host, family: 4, backend: options.backend, random32: () => random.next32(), savers },
+            { host, family: 4, backend: options.backend, random32: () => random.next32(), savers, shared },
             this.counters,
             options.keepCounters ?? false,
           );
-    if (evaluated !== undefined && needsConntrack(evaluated))
+    savers?.push(() => shared.journal.save());
+    if (evaluated !== undefined && needsConntrack(evaluated)) {
       this.conntrack = new Conntrack(this.table, conntrackSettings(host));
+      this.conntrack.keep(kept);
+    }
     const nat =
       this.conntrack !== undefined && tables.has('nat')
         ? new NatSetup(
@@ -187,6 +196,8 @@ export class Engine {
           tables: limit,
           portChooser,
           backend,
+          shared,
+          kept,
           answersSeed: options.hostPackets === true ? options.seed : undefined,
         },
         rules6,
@@ -209,9 +220,15 @@ export class Engine {
       fragments: this.fragments,
       answers: this.answers,
     });
-    this.packet = new Packet(host, this.table);
+    this.packet = new Packet(host, this.table, this.conntrack);
     this.fast = fastCounters(tables, this.counters);
-    if (this.conntrack !== undefined && options.fastPath !== false)
+    const { answers } = this;
+    if (answers !== undefined) {
+      const ipv4 = { answers, packet: new Packet(host, this.table), router: this.path.router };
+      this.expired = new ExpiredAnswers(this.fragments, ipv4, () => this.ipv6Stack?.answering);
+    }
+    // The fast path does not count what a connection carries.
+    if (this.conntrack !== undefined && !kept.accounts && options.fastPath !== false)
       this.fastPath = new FastPath(this.table, this.conntrack, this.fast);
   }
 
@@ -312,11 +329,14 @@ export class Engine {
       this.notForHost(columns, results, i);
     } else if (kind === KIND_IPV4_PORTS || kind === KIND_IPV4) {
       this.clock.advance(slab.records.seconds[i] as number, slab.records.nanoseconds[i] as number);
+      this.expired?.tell(slab, columns, i, this.clock);
       this.slow(slab, columns, results, i, false);
+      this.expired?.takeInto(this.extras);
     } else if (kind === KIND_IPV6 && this.knowsIpv6) {
       this.clock.advance(slab.records.seconds[i] as number, slab.records.nanoseconds[i] as number);
       this.ipv6Stack ??= this.makeIpv6();
       this.fragments.now = this.clock.time;
+      this.expired?.tell(slab, columns, i, this.clock);
       const { ipv6Stack, fragments } = this;
       const why = ipv6Stack.judge(slab, columns, results, i, this.clock.now);
       if (why !== '') this.note(results, i, why);
@@ -327,8 +347,9 @@ export class Engine {
       else if (fragments.layout !== undefined && verdict === VERDICT_FORWARD)
         this.replace(slab, columns, results, i, egress, [whole(ipv6Stack.packet)]);
       this.addAnswers(slab, columns, i, ipv6Stack.answers);
+      this.expired?.takeInto(this.extras);
     } else {
-      this.passBy(columns, results, i, kind);
+      this.passBy(slab, columns, results, i, kind);
     }
   }
 
@@ -369,10 +390,12 @@ export class Engine {
     if (ingress === INGRESS_UNKNOWN) ingress = this.inferIngress();
     results.ingress[i] = ingress;
     fragments.layout = undefined;
-    if (packet.isFragment && !this.gather(results, i, ingress)) return;
+    const { bridges } = this;
+    const entry = bridges?.isBridged(ingress) ? bridges.entry(slab, columns, i, ingress, packet) : undefined;
+    const gathers = packet.isFragment && (entry === undefined || !isPastHost(entry));
+    if (gathers && !this.gather(results, i, ingress)) return;
     if (ingress === INGRESS_LOCAL) path.send(packet);
-    else if (this.bridges?.isBridged(ingress) === true)
-      path.receiveOnBridge(packet, this.bridges.entry(slab, columns, i, ingress, packet), this.bridges, tracked);
+    else if (bridges !== undefined && entry !== undefined) path.receiveOnBridge(packet, entry, bridges, tracked);
     else path.receive(packet, ingress, tracked);
     results.verdict[i] = path.verdict;
     results.egress[i] = path.egress;
@@ -392,6 +415,7 @@ export class Engine {
   private gather(results: ResultColumns, i: number, ingress: number): boolean {
     this.fragments.now = this.clock.time;
     if (this.conntrack === undefined) return true;
+    this.packet.inInterface = ingress;
     const fault = this.fragments.gather(this.packet, ingress === INGRESS_LOCAL ? 'output' : 'prerouting');
     if (fault === undefined) return true;
     results.verdict[i] = fault === 'held' ? VERDICT_HELD : VERDICT_DROP;
@@ -544,13 +568,28 @@ export class Engine {
   }
 
   /** Packets that no hook sees. */
-  private passBy(columns: PacketColumns, results: ResultColumns, i: number, kind: number): void {
+  private passBy(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number, kind: number): void {
     const broken = kind === KIND_IPV4_BROKEN || (kind === KIND_IPV6_BROKEN && this.knowsIpv6);
+    if (broken && this.bridgeBroken(slab, columns, results, i, kind)) return;
     results.verdict[i] = broken ? VERDICT_DROP : VERDICT_IGNORED;
     if (broken) this.note(results, i, BROKEN_REASONS.get(columns.reason[i] as number) ?? 'bad-header');
     else if (kind === KIND_IPV6 || kind === KIND_IPV6_BROKEN) this.note(results, i, 'ipv6-not-stated');
     else if (kind === KIND_CUT) this.note(results, i, 'cut-by-snaplen');
     else this.note(results, i, columns.reason[i] === OTHER_LINK_TYPE ? 'unknown-link-type' : 'not-ip');
+  }
+
+  /** A bridge that iptables does not see never asks whether what it passes on is sound. */
+  private bridgeBroken(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number, kind: number): boolean {
+    const { bridges } = this;
+    const ingress = results.ingress[i] as number;
+    if (bridges?.isBridged(ingress) !== true) return false;
+    const toGroup = (columns.flags[i] as number) & FLAG_TO_GROUP;
+    const entry = bridges.entry(slab, columns, i, ingress, { family: kind === KIND_IPV4_BROKEN ? 4 : 6, toGroup });
+    const egress = entry.filtered ? NO_INTERFACE : unseenEgress(entry);
+    if (egress < 0) return false;
+    results.verdict[i] = VERDICT_FORWARD;
+    results.egress[i] = egress;
+    return true;
   }
 
   private note(results: ResultColumns, i: number, why: string): void {
@@ -572,14 +611,6 @@ const BROKEN_REASONS = new Map([
   [BROKEN_LENGTH, 'bad-ip-length'],
   [BROKEN_OPTIONS, 'bad-hop-by-hop-options'],
 ]);
-
-function exchangeEthernetAddresses(link: Uint8Array): void {
-  for (let k = 0; k < ETHERNET_SENDER; k++) {
-    const receiver = link[k] as number;
-    link[k] = link[k + ETHERNET_SENDER] as number;
-    link[k + ETHERNET_SENDER] = receiver;
-  }
-}
 
 const turned = new Tuple();
 

@@ -6,9 +6,11 @@ import type { Slab } from '../capture/slab.js';
 import type { Host } from '../host/types.js';
 import { FLAG_BAD_CHECKSUM, FLAG_CUT, FLAG_TO_GROUP, type PacketColumns } from '../packet/columns.js';
 import type { StateSaver } from '../rules/extension.js';
+import type { SharedState } from '../rules/state/shared.js';
 import type { Ruleset, TableName } from '../rules/types.js';
 import { Ipv6Answers } from './answers/answers6.js';
-import type { Bridges } from './bridges.js';
+import type { Answering } from './answers/expiredanswers.js';
+import { type Bridges, isPastHost } from './bridges.js';
 import { compileRuleset, RuleCounterTable } from './compile.js';
 import { Conntrack } from './conntrack/conntrack.js';
 import { DST_NAT, FlowTable, META_DNAT_RULE, META_SNAT_RULE, SRC_NAT } from './conntrack/flowtable.js';
@@ -43,6 +45,10 @@ export interface Ipv6Parts {
   readonly tables: readonly TableName[] | undefined;
   readonly portChooser: PortChooser | undefined;
   readonly backend: 'legacy' | 'nft' | undefined;
+  /** What rules of both families share. */
+  readonly shared: SharedState;
+  /** What is to be known of connections. */
+  readonly kept: { readonly accounts: boolean; readonly labels: boolean };
   /** The host's own answers are to be made; their flow labels come from it. */
   readonly answersSeed: number | undefined;
 }
@@ -59,21 +65,31 @@ export class Ipv6Stack {
   readonly path: PacketPath6;
   readonly packet: Packet;
   readonly answers: Ipv6Answers | undefined;
+  /** The same, with a packet beside the one in hand. */
+  readonly answering: Answering | undefined;
 
   constructor(
     private readonly parts: Ipv6Parts,
     readonly ruleset: Ruleset | undefined,
   ) {
-    const { host, random, fragments, keepCounters, portChooser, backend } = parts;
+    const { host, random, fragments, keepCounters, portChooser, backend, shared } = parts;
     const random32 = (): number => random.next32();
     const savers: StateSaver[] | undefined = portChooser?.dropped === undefined ? undefined : [];
     const evaluated = ruleset === undefined ? undefined : limitedTo(ruleset, parts.tables);
     const tables =
       evaluated === undefined
         ? new Map()
-        : compileRuleset(evaluated, { host, family: 6, backend, random32, savers }, this.counters, keepCounters);
-    if (evaluated !== undefined && needsConntrack(evaluated))
+        : compileRuleset(
+            evaluated,
+            { host, family: 6, backend, random32, savers, shared },
+            this.counters,
+            keepCounters,
+          );
+    savers?.push(() => shared.journal.save());
+    if (evaluated !== undefined && needsConntrack(evaluated)) {
       this.conntrack = new Conntrack(this.table, conntrackSettings(host));
+      this.conntrack.keep(parts.kept);
+    }
     const { conntrack } = this;
     const nat =
       conntrack !== undefined && tables.has('nat')
@@ -82,8 +98,9 @@ export class Ipv6Stack {
     const routes = new RouteCache(host);
     if (parts.answersSeed !== undefined) this.answers = new Ipv6Answers(host, this.table, parts.answersSeed);
     const { counters, answers } = this;
+    if (answers !== undefined) this.answering = { answers, packet: new Packet(host, this.table) };
     this.path = new PacketPath6({ host, routes, tables, counters, conntrack, nat, fragments, answers });
-    this.packet = new Packet(host, this.table);
+    this.packet = new Packet(host, this.table, conntrack);
   }
 
   /** Judges and rewrites record i, sound IPv6. Returns why it was dropped or went past NAT, '' if nothing is to be said. */
@@ -97,17 +114,18 @@ export class Ipv6Stack {
     const { fragments } = this.parts;
     fragments.layout = undefined;
     path.cuts = undefined;
-    if (packet.isFragment && this.conntrack !== undefined) {
+    const entry = bridges?.isBridged(ingress) ? bridges.entry(slab, columns, i, ingress, packet) : undefined;
+    const isSeen = this.conntrack !== undefined && (entry === undefined || !isPastHost(entry));
+    if (packet.isFragment && isSeen) {
       packet.inInterface = ingress;
       const fault = fragments.gather6(packet, ingress === INGRESS_LOCAL ? 'output' : 'prerouting');
       if (fault !== undefined) return this.stop(results, i, fault);
     }
     // A later fragment that the kernel does not gather, for its odd length, belongs to no connection.
-    const passedBy = packet.fragmentOffset !== 0 && this.conntrack !== undefined;
+    const passedBy = packet.fragmentOffset !== 0 && isSeen;
     if (passedBy) packet.info = CT_UNTRACKED;
     if (ingress === INGRESS_LOCAL) path.send(packet);
-    else if (bridges?.isBridged(ingress) === true)
-      path.receiveOnBridge(packet, bridges.entry(slab, columns, i, ingress, packet), bridges, false);
+    else if (bridges !== undefined && entry !== undefined) path.receiveOnBridge(packet, entry, bridges, false);
     else path.receive(packet, ingress);
     results.verdict[i] = path.verdict;
     results.egress[i] = path.egress;
