@@ -196,3 +196,12 @@ function parseNull(linkType: number, view: DataView, frame: number, end: number,
   if (family === AF_INET) link.version = 4;
   else if (AF_INET6.includes(family)) link.version = 6;
 }
+
+/** Turns a frame's link-layer header round, for an answer to it: receiver and sender change places. */
+export function exchangeEthernetAddresses(link: Uint8Array): void {
+  for (let k = 0; k < ETHERNET_SENDER; k++) {
+    const receiver = link[k] as number;
+    link[k] = link[k + ETHERNET_SENDER] as number;
+    link[k + ETHERNET_SENDER] = receiver;
+  }
+}

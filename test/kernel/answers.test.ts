@@ -5,10 +5,18 @@ import { needs } from '../support/requirements.js';
 import { ANSWER_CASES, CLOSED_TWICE } from './answer-cases.js';
 import { ANSWER_CASES6 } from './answer-cases6.js';
 import { askKernel } from './cases.js';
+import { EXPIRY_CASES } from './expiry-cases.js';
 import { OPTION_ANSWER_CASES } from './option-answer-cases.js';
 import { REDIRECT_CASES, REDIRECTS_IN_A_ROW } from './redirect-cases.js';
 
-const CASES = [...ANSWER_CASES, ...ANSWER_CASES6, ...REDIRECT_CASES, REDIRECTS_IN_A_ROW, ...OPTION_ANSWER_CASES];
+const CASES = [
+  ...ANSWER_CASES,
+  ...ANSWER_CASES6,
+  ...REDIRECT_CASES,
+  REDIRECTS_IN_A_ROW,
+  ...OPTION_ANSWER_CASES,
+  ...EXPIRY_CASES,
+];
 
 const requirement = needs({ root: true, commands: neededCommands('legacy') });
 const title = requirement.skip ? `the host's own answers (${requirement.reason})` : "the host's own answers";

@@ -48,6 +48,8 @@ export abstract class HostAnswers {
   abstract reject(packet: Packet, how: string): void;
   /** It can't be forwarded for its TTL or hop limit. */
   abstract ttlExpired(packet: Packet): void;
+  /** A first fragment, and the rest of its datagram did not come in time. */
+  abstract reassemblyTimedOut(packet: Packet): void;
   /** It does not fit through the link it would leave by, and must not be fragmented on its way. */
   abstract tooBig(packet: Packet, mtu: number): void;
   /** Its sender could have sent it to `nextHop` itself; it is forwarded all the same. */

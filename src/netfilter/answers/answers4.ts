@@ -31,6 +31,7 @@ const HOST_UNREACHABLE = 1;
 const FRAGMENTATION_NEEDED = 4;
 const COMMUNICATION_PROHIBITED = 13;
 const TTL_EXCEEDED = 0;
+const REASSEMBLY_TIME_EXCEEDED = 1;
 
 /** Codes of ICMP's destination unreachable (RFC 792, RFC 1122, RFC 1812). */
 const REJECT_CODES: ReadonlyMap<string, number> = new Map([
@@ -87,6 +88,10 @@ export class Ipv4Answers extends HostAnswers {
 
   override ttlExpired(packet: Packet): void {
     this.error(packet, { type: ICMP_TIME_EXCEEDED, code: TTL_EXCEEDED, info: 0 });
+  }
+
+  override reassemblyTimedOut(packet: Packet): void {
+    this.error(packet, { type: ICMP_TIME_EXCEEDED, code: REASSEMBLY_TIME_EXCEEDED, info: 0 });
   }
 
   override tooBig(packet: Packet, mtu: number): void {

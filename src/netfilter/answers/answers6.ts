@@ -90,6 +90,10 @@ export class Ipv6Answers extends HostAnswers {
     this.error(packet, { type: TIME_EXCEEDED, code: 0, info: 0 });
   }
 
+  override reassemblyTimedOut(packet: Packet): void {
+    this.error(packet, { type: TIME_EXCEEDED, code: 1, info: 0 });
+  }
+
   override tooBig(packet: Packet, mtu: number): void {
     this.error(packet, { type: TOO_BIG, code: 0, info: mtu });
   }

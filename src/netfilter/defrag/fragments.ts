@@ -7,6 +7,7 @@ import { IPV4_DF, IPV4_FLAGS_OFFSET } from '../../packet/ipv4.js';
 import type { ChecksumMode } from '../../packet/parse.js';
 import type { Packet } from '../packet.js';
 import { Random } from '../random.js';
+import { ExpiryWatch } from './expired.js';
 import { fragmentIpv4, type OutputFragment } from './fragment.js';
 import { type CutFault, fragmentIpv6 } from './fragment6.js';
 import { type DefragUser, type FragmentLayout, type GatherFault, Ipv4Reassembler, ipv4DefragLimits } from './ipv4.js';
@@ -24,6 +25,7 @@ export interface FragmentCounts {
 }
 
 export class Fragments {
+  readonly expiry = new ExpiryWatch();
   readonly ipv4: Ipv4Reassembler;
   readonly ipv6: Ipv6Reassembler;
   /** How the packet in hand came, if in fragments. */
@@ -39,8 +41,8 @@ export class Fragments {
     private readonly checksums: ChecksumMode,
     seed = 1,
   ) {
-    this.ipv4 = new Ipv4Reassembler(ipv4DefragLimits(host));
-    this.ipv6 = new Ipv6Reassembler(ipv6DefragLimits(host));
+    this.ipv4 = new Ipv4Reassembler(ipv4DefragLimits(host), this.expiry);
+    this.ipv6 = new Ipv6Reassembler(ipv6DefragLimits(host), this.expiry);
     this.random = new Random(seed ^ 0x66726167);
   }
 
@@ -108,10 +110,15 @@ export class Fragments {
     return fragmentIpv4(packet, mtu, this.layout, linear);
   }
 
+  /** Gives up what has waited too long. */
+  expire(): void {
+    this.ipv4.store.expire(this.now);
+    this.ipv6.store.expire(this.now);
+  }
+
   get counts(): FragmentCounts {
     const { ipv4, ipv6 } = this;
-    ipv4.store.expire(this.now);
-    ipv6.store.expire(this.now);
+    this.expire();
     const [a, b] = [ipv4.store.waiting, ipv6.store.waiting];
     return {
       reassembled: ipv4.reassembled + ipv6.reassembled,

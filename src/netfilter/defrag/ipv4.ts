@@ -16,6 +16,7 @@ import {
 } from '../../packet/ipv4.js';
 import type { Packet } from '../packet.js';
 import { spreadEcn, withEcn } from './ecn.js';
+import type { ExpiryWatch, FirstFragment } from './expired.js';
 import { FragmentQueue, type Piece } from './queue.js';
 import { type DefragLimits, type Waiting, WaitingDatagrams } from './store.js';
 
@@ -72,6 +73,7 @@ class Assembly implements Waiting {
   maxDfSize = 0;
   /** What stands before the payload: header and options of the first fragment. */
   header: Uint8Array | undefined;
+  first: FirstFragment | undefined;
   sourceMac: Uint8Array | undefined;
   mark = 0;
   toGroup = 0;
@@ -110,8 +112,14 @@ export class Ipv4Reassembler {
   /** Fragments by source, all users together (kernel: struct inet_peer). */
   private readonly sourceCounts = new Map<number, number>();
 
-  constructor(limits: Ipv4DefragLimits) {
-    this.store = new WaitingDatagrams(limits, () => new Assembly());
+  constructor(
+    limits: Ipv4DefragLimits,
+    private readonly watch?: ExpiryWatch,
+  ) {
+    const expire = ({ first, since }: Assembly): void => {
+      if (first !== undefined) watch?.ipv4.push({ ...first, at: since + limits.timeout });
+    };
+    this.store = new WaitingDatagrams(limits, () => new Assembly(), expire);
     this.maxDistance = limits.maxDistance === 0 ? MORE_THAN_ANY : limits.maxDistance;
   }
 
@@ -141,7 +149,10 @@ export class Ipv4Reassembler {
     const size = end - offset + l4 - l3;
     assembly.maxSize = Math.max(assembly.maxSize, size);
     if ((word & IPV4_DF) !== 0) assembly.maxDfSize = Math.max(assembly.maxDfSize, size);
-    if (offset === 0) takeHeader(assembly, packet);
+    if (offset === 0) {
+      takeHeader(assembly, packet);
+      assembly.first = this.watch?.take(packet, l4 + end);
+    }
     if (addition === 'waiting') return 'held';
     this.store.remove(key, assembly);
     const datagram = putTogether(assembly);
@@ -162,6 +173,7 @@ export class Ipv4Reassembler {
     this.store.restart(key, assembly, now);
     assembly.queue.clear();
     assembly.ecn = 0;
+    assembly.first = undefined;
   }
 }
 

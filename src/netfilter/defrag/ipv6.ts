@@ -18,6 +18,7 @@ import {
 import { PROTO_ICMPV6, PROTO_TCP, PROTO_UDP } from '../../packet/transport.js';
 import type { Packet } from '../packet.js';
 import { spreadEcn, withEcn } from './ecn.js';
+import type { ExpiryWatch, FirstFragment } from './expired.js';
 import { capturedFrom, type Datagram, type GatherFault } from './ipv4.js';
 import { FragmentQueue } from './queue.js';
 import { type DefragLimits, type Waiting, WaitingDatagrams } from './store.js';
@@ -50,6 +51,7 @@ class Assembly6 implements Waiting {
   maxSize = 0;
   /** The unfragmentable part of the first fragment. */
   header: Uint8Array | undefined;
+  first: FirstFragment | undefined;
   sourceMac: Uint8Array | undefined;
   mark = 0;
   toGroup = 0;
@@ -68,8 +70,14 @@ export class Ipv6Reassembler {
   reassembled = 0;
   readonly store: WaitingDatagrams<Assembly6>;
 
-  constructor(limits: DefragLimits) {
-    this.store = new WaitingDatagrams(limits, () => new Assembly6());
+  constructor(
+    limits: DefragLimits,
+    private readonly watch?: ExpiryWatch,
+  ) {
+    const expire = ({ first, since }: Assembly6): void => {
+      if (first !== undefined) watch?.ipv6.push({ ...first, at: since + limits.timeout });
+    };
+    this.store = new WaitingDatagrams(limits, () => new Assembly6(), expire);
   }
 
   /** Takes in a packet with a fragment header; `now`: milliseconds of capture time. */
@@ -104,7 +112,10 @@ export class Ipv6Reassembler {
     if (addition === 'inconsistent' || addition === 'empty') return 'fragment-inconsistent';
     this.store.keep(assembly, packet.totalLength);
     assembly.maxSize = Math.max(assembly.maxSize, IPV6_HEADER + payload);
-    if (offset === 0) takeHeader(assembly, packet, at, nextAt);
+    if (offset === 0) {
+      takeHeader(assembly, packet, at, nextAt);
+      assembly.first = this.watch?.take(packet, from + end);
+    }
     if (addition === 'waiting') return 'held';
     this.store.remove(key, assembly);
     const datagram = putTogether(assembly);

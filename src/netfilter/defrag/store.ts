@@ -45,6 +45,8 @@ export class WaitingDatagrams<T extends Waiting> {
   constructor(
     private readonly limits: DefragLimits,
     private readonly create: () => T,
+    /** Asked about each datagram that is given up because its time was over. */
+    private readonly onExpiry: (datagram: T) => void = () => {},
   ) {}
 
   /** Datagrams and fragments that wait. */
@@ -96,6 +98,7 @@ export class WaitingDatagrams<T extends Waiting> {
       this.expired++;
       this.expiredFragments += datagram.fragments;
       this.remove(key, datagram);
+      this.onExpiry(datagram);
     }
   }
 
