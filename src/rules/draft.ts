@@ -111,13 +111,7 @@ export class DraftTable {
     );
   }
 
-  private addRule(
-    command: '-A' | '-I',
-    name: Token,
-    words: Token[],
-    counters: Counters | undefined,
-    line: SourceLine,
-  ): void {
+  addRule(command: '-A' | '-I', name: Token, words: Token[], counters: Counters | undefined, line: SourceLine): void {
     const chain = this.chainOf(name, line);
     const position = command === '-I' && /^[0-9]+$/.test(words[0]?.text ?? '') ? words.shift() : undefined;
     const at = command === '-A' ? undefined : Number(position?.text ?? '1') - 1;
