@@ -193,6 +193,20 @@ export const NAT_CASES: readonly KernelCase[] = [
     steps: Array.from({ length: 24 }, (_, i) => query(10 + i, 4000)),
   },
   {
+    name: 'a connection that DNAT makes the reverse of another gets a new port',
+    host: HOME_HOST,
+    rules: natTable(
+      'PREROUTING -i wan -d 203.0.113.5 -j DNAT --to-destination 192.168.1.20',
+      'POSTROUTING -o nowhere -j ACCEPT',
+    ),
+    steps: [
+      { iface: 'lan', packet: udp({ src: '192.168.1.20:4000', dst: '198.51.100.1:53' }) },
+      strangerQuery('198.51.100.1:53', '203.0.113.5:4000'),
+      { iface: 'lan', packet: tcp({ src: '192.168.1.20:4000', dst: '198.51.100.1:80', flags: 'S' }) },
+      stranger('198.51.100.1:80', '203.0.113.5:4000'),
+    ],
+  },
+  {
     name: 'A5: null bindings that collide get a new port',
     host: HOME_HOST,
     rules: natTable(

@@ -124,6 +124,32 @@ export const ZONE_CASES: readonly KernelCase[] = [
     ],
   },
   {
+    name: 'a reply that its zone keeps from its connection collides with it (seed 10362)',
+    host: HOST,
+    rules: rules(['PREROUTING -i lan -j CT --zone-reply 3']),
+    steps: [
+      datagram('lan', '192.168.1.10:4000', '198.51.100.1:53'),
+      datagram('wan', '198.51.100.1:53', '192.168.1.10:4000'),
+      from('lan'),
+      from('wan', 'S', SERVER, CLIENT),
+      { iface: 'lan', packet: icmp({ src: '192.168.1.10', dst: '198.51.100.1', type: 8, icmpId: 9 }) },
+      { iface: 'wan', packet: icmp({ src: '198.51.100.1', dst: '192.168.1.10', type: 8, icmpId: 9 }) },
+    ],
+  },
+  {
+    name: 'the same where the connection is translated',
+    host: HOST,
+    rules: rules(
+      ['PREROUTING -i lan -j CT --zone-reply 3'],
+      ['POSTROUTING -s 192.168.1.0/24 -o wan -j SNAT --to-source 203.0.113.9'],
+    ),
+    steps: [
+      datagram('lan', '192.168.1.10:4000', '198.51.100.1:53'),
+      datagram('wan', '198.51.100.1:53', '192.168.1.10:4000'),
+      datagram('wan', '198.51.100.1:53', '203.0.113.9:4000'),
+    ],
+  },
+  {
     name: 'the mark as zone, set before and after the rule; the first CT or NOTRACK rule holds',
     host: HOST,
     rules: rules([

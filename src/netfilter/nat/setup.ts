@@ -144,7 +144,7 @@ export class NatSetup {
     const anyPort = range.random || range.randomFully;
     if (manipulation === 'src' && !anyPort) {
       if (inRange(current, range)) {
-        if (!this.isTaken(current, packet)) {
+        if (!this.isTaken(current, packet) || this.meetsItsReverse(packet)) {
           chosen.copyFrom(current);
           return;
         }
@@ -281,6 +281,27 @@ export class NatSetup {
     if (port === undefined || port === own) return;
     chosen.sourcePort = port;
     if (this.isTaken(chosen, packet)) chosen.sourcePort = own;
+  }
+
+  /**
+   * `current` is taken by a connection that began in the other direction, without NAT on either side. The kernel takes the
+   * two for one that both ends opened at once, and leaves it to `confirm`, where they collide (nf_nat_used_tuple_new).
+   */
+  private meetsItsReverse(packet: Packet): boolean {
+    const { current, other, candidate, conntrack } = this;
+    if (current.protocol !== PROTO_UDP && current.protocol !== PROTO_UDPLITE) return false;
+    const { table } = conntrack;
+    let reference = conntrack.lookup(current, packet.now, packet.zone);
+    invertTuple(current, candidate);
+    if (reference < 0) reference = conntrack.lookup(candidate, packet.now, packet.zone);
+    if (reference < 0) return true;
+    const entry = reference >> 1;
+    const status = table.words[entry * table.entryWords + table.meta] as number;
+    return (
+      (status & (SRC_NAT | DST_NAT)) === 0 &&
+      table.readTuple(entry, ORIGINAL, other).equals(candidate) &&
+      table.readTuple(packet.entry, ORIGINAL, other).equals(current)
+    );
   }
 
   /** True when another live entry has the reply tuple of this mapping. */
