@@ -26,7 +26,7 @@ import { translate, translateIcmpError } from './nat/rewrite.js';
 import type { NatSetup } from './nat/setup.js';
 import { OutputRouter } from './outputrouting.js';
 import { CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED, type Packet, ZONE_MARK } from './packet.js';
-import { copyOf, type PacketCopy, restore } from './packetcopy.js';
+import { copyOf, restore } from './packetcopy.js';
 import { VERDICT_DROP, VERDICT_FORWARD, VERDICT_HELD, VERDICT_LOCAL } from './results.js';
 import type { RouteCache } from './routecache.js';
 import { RouterAddresses } from './routeraddresses.js';
@@ -314,12 +314,11 @@ export class PacketPath {
   /** From OUTPUT on: out of an interface, or over loopback back to the host. */
   private leave(packet: Packet, mtu = Number.POSITIVE_INFINITY): void {
     const egress = packet.outInterface;
-    const copy = this.comesBack ? this.copyForHost(packet) : undefined;
+    if (this.comesBack) this.sendToItself(packet, egress);
     if (this.hook(packet, 'POSTROUTING', false)) {
       if (this.parts.host.interfaces[egress]?.loopback !== true) this.sendOwn(packet, egress, mtu);
       else if (this.comeIn(packet, egress)) this.verdict = VERDICT_LOCAL;
     }
-    if (copy !== undefined) this.loopBack(packet, copy, egress);
   }
 
   protected sendOwn(packet: Packet, egress: InterfaceIndex, mtu: number): void {
@@ -331,26 +330,29 @@ export class PacketPath {
   private comeIn(packet: Packet, ingress: InterfaceIndex): boolean {
     packet.inInterface = ingress;
     packet.outInterface = NO_INTERFACE;
-    return this.hook(packet, 'PREROUTING', true) && this.hook(packet, 'INPUT', true);
+    if (!this.hook(packet, 'PREROUTING', true)) return false;
+    return (packet.family === 6 || this.gatherLocally(packet)) && this.hook(packet, 'INPUT', true);
   }
 
-  /** A broadcast goes through POSTROUTING twice, the first time for the copy that comes back (ip_mc_output). */
-  private copyForHost(packet: Packet): PacketCopy | undefined {
+  /**
+   * A broadcast goes through POSTROUTING twice: first a copy (ip_mc_output), which comes in by the interface that it would
+   * have left by and is delivered before the packet itself goes on.
+   */
+  private sendToItself(packet: Packet, egress: InterfaceIndex): void {
+    const { fragments } = this.parts;
+    const { bytes, view, l3, end, isFragment } = packet;
     const original = copyOf(packet);
-    const copy = this.hook(packet, 'POSTROUTING', false) ? copyOf(packet) : undefined;
+    if (this.hook(packet, 'POSTROUTING', false) && this.comeIn(packet, egress)) this.looped = copyOf(packet).bytes;
+    if (isFragment) {
+      // It may be one of several by now.
+      fragments.layout = undefined;
+      packet.loadIpv4(bytes, view, l3, end);
+    }
     restore(packet, original);
+    packet.inInterface = NO_INTERFACE;
+    packet.outInterface = egress;
+    this.verdict = VERDICT_DROP;
     this.why = '';
-    return copy;
-  }
-
-  /** The copy arrives at the interface that the packet left by. */
-  private loopBack(packet: Packet, copy: PacketCopy, egress: InterfaceIndex): void {
-    const { why } = this;
-    const original = copyOf(packet);
-    restore(packet, copy);
-    if (this.comeIn(packet, egress)) this.looped = copyOf(packet).bytes;
-    restore(packet, original);
-    this.why = why;
   }
 
   /** A reset ends the connection whether or not its bytes are asked for. */

@@ -728,6 +728,16 @@ const FRAGMENTS: readonly Case[] = [
     counters: ['filter [1:44] -A OUTPUT -f', 'filter [2:88] -A OUTPUT -o wan'],
   },
   {
+    name: 'fragments over loopback are gathered before INPUT without connection tracking',
+    rules: ['-A INPUT -p udp', '-t mangle -A PREROUTING -p udp'],
+    script: `
+      in  @local udp 127.0.0.1:4000 > 127.0.0.1:53 id 7 len 40 piece 0-24
+      in  @local udp 127.0.0.1:4000 > 127.0.0.1:53 id 7 len 40 piece 24-48
+      host       udp 127.0.0.1:4000 > 127.0.0.1:53 piece 0-48
+    `,
+    counters: ['filter [1:68] -A INPUT -p udp', 'mangle [2:88] -A PREROUTING -p udp'],
+  },
+  {
     name: 'fragments over loopback come in one by one, with the connection they were sent in',
     rules: [TRACK, '-A INPUT -p udp', '-t mangle -A PREROUTING -p udp'],
     script: `
@@ -758,6 +768,35 @@ const GROUPS: readonly Case[] = [
       in  @local udp 192.168.1.1:4000 > 192.168.1.255:137
       out lan    same
       host       same
+    `,
+  },
+  {
+    name: 'the copy of a broadcast is delivered before the broadcast itself meets POSTROUTING',
+    rules: [
+      '-t mangle -A OUTPUT -j CONNMARK --set-xmark 0x1/0xffffffff',
+      '-t mangle -A INPUT -j CONNMARK --set-xmark 0x2/0xffffffff',
+      '-t mangle -A POSTROUTING -m connmark --mark 0x1',
+      '-t mangle -A POSTROUTING -m connmark --mark 0x2',
+    ],
+    script: `
+      in  @local udp 192.168.1.1:4000 > 192.168.1.255:137
+      out lan    same
+      host       same
+    `,
+    counters: [
+      'mangle [1:28] -A POSTROUTING -m connmark --mark 0x1',
+      'mangle [1:28] -A POSTROUTING -m connmark --mark 0x2',
+    ],
+  },
+  {
+    name: 'fragments of a broadcast of the host, without connection tracking',
+    rules: ['-A INPUT -p udp', '-A OUTPUT', '-t mangle -A PREROUTING'],
+    script: `
+      in  @local udp 192.168.1.1:4000 > 192.168.1.255:137 id 7 len 40 piece 0-24
+      out lan    same
+      in  @local udp 192.168.1.1:4000 > 192.168.1.255:137 id 7 len 40 piece 24-48
+      out lan    same
+      host       udp 192.168.1.1:4000 > 192.168.1.255:137 piece 0-48
     `,
   },
   {
