@@ -5,7 +5,14 @@
  * address and port the kernel chose.
  */
 import { ipPacket } from '../../src/verify/compare.js';
-import type { Gateway, KernelDelivery, KernelOutput, KernelPacket } from '../../src/verify/gateway.js';
+import {
+  FROM_HOST,
+  type Gateway,
+  type KernelDelivery,
+  type KernelOutput,
+  type KernelPacket,
+} from '../../src/verify/gateway.js';
+import { asHostSends } from '../../src/verify/hostpacket.js';
 import { fragmentsOf } from './fragments.js';
 import { ALL_ODDITIES6, addressText, type Oddity6, SPOIL6, upperLayer } from './oddities6.js';
 import { ether, icmp, ip, tcp, udp } from './packets.js';
@@ -46,6 +53,11 @@ export interface TrafficPlan {
   readonly errors?: number;
   /** Share of steps that open a new connection, 0..1. */
   readonly open?: number;
+  /**
+   * The host itself opens this share of the connections, from one of its addresses or from loopback, and answers those
+   * that are opened to it. Undefined: it says nothing.
+   */
+  readonly host?: { readonly share: number; readonly addresses: readonly string[] } | undefined;
 }
 
 export interface SentPacket extends KernelPacket {
@@ -111,7 +123,11 @@ export async function runTraffic(
     delivered.push(...result.delivered);
     for (const output of result.outputs) {
       const step = round[output.input - first];
-      if (step?.fromClient === true) traffic.learn(step.flow, output);
+      if (step?.fromClient === true) traffic.learn(step.flow, output.iface, ipPacket(output.frame));
+    }
+    for (const { input, packet } of plan.host === undefined ? [] : result.delivered) {
+      const step = round[input - first];
+      if (step?.fromClient === true) traffic.learn(step.flow, FROM_HOST, packet);
     }
   }
   return { packets, outputs, delivered };
@@ -147,22 +163,21 @@ class Traffic {
     return steps[0] ?? step;
   }
 
-  /** The kernel sent `output` because of a packet of the client: that is what the server answers from now on. */
-  learn(flow: Flow, output: KernelOutput): void {
-    const packet = ipPacket(output.frame);
+  /** `packet` left by `iface`, or reached the host itself, because of one of the client: what the server answers from now on. */
+  learn(flow: Flow, iface: string, packet: Uint8Array): void {
     const header = upperLayer(packet);
     if (header === undefined || packet.length < header.offset + 8 || header.protocol !== flow.protocol) return;
     const port = (at: number): number =>
       (packet[header.offset + at] ?? 0) * 256 + (packet[header.offset + at + 1] ?? 0);
     const ports = flow.protocol === TCP || flow.protocol === UDP;
     flow.server = {
-      iface: output.iface,
+      iface,
       own: destinationOf(packet),
       ownPort: ports ? port(2) : 0,
       peer: sourceOf(packet),
       peerPort: ports ? port(0) : isIcmp(flow.protocol) ? port(4) : 0,
     };
-    flow.arrived = { iface: output.iface, packet };
+    flow.arrived = { iface, packet };
   }
 
   #step(): Step {
@@ -176,7 +191,7 @@ class Traffic {
     const fromClient = open || flow.server === undefined || random.chance(0.5);
     const again = fromClient && random.chance(0.04) ? flow.lastSent : undefined;
     const packet = again ?? this.#packet(flow, fromClient);
-    const sent = random.chance(plan.odd ?? 0.03) ? this.#spoil(packet) : packet;
+    const sent = ofHost(random.chance(plan.odd ?? 0.03) ? this.#spoil(packet) : packet) ?? packet;
     if (fromClient) flow.lastSent = packet;
     return { flow, fromClient, packet: sent };
   }
@@ -188,8 +203,11 @@ class Traffic {
 
   #open(): Flow {
     const { random, plan } = this;
-    const client = random.pick(plan.clients);
-    const target = random.pick(plan.targets.filter((t) => t.from.includes(client.iface)));
+    const ofHost = plan.host !== undefined && random.chance(plan.host.share);
+    const client = ofHost ? this.#hostAsClient(plan.host?.addresses ?? []) : random.pick(plan.clients);
+    const target = random.pick(
+      plan.targets.filter((t) => (ofHost ? !NOT_FROM_HOST.test(t.address) : t.from.includes(client.iface))),
+    );
     const choices = [
       ...(target.tcp ?? []).map((port) => [TCP, port] as const),
       ...(target.udp ?? []).map((port) => [UDP, port] as const),
@@ -211,6 +229,11 @@ class Traffic {
     };
     this.#flows.push(flow);
     return flow;
+  }
+
+  #hostAsClient(addresses: readonly string[]): Client {
+    const loopback = addresses[0]?.includes(':') === true ? '::1' : '127.0.0.1';
+    return { iface: FROM_HOST, address: this.random.pick([...addresses, ...addresses, loopback]) };
   }
 
   #packet(flow: Flow, fromClient: boolean): KernelPacket {
@@ -297,7 +320,8 @@ class Traffic {
     const kept = random.pick([8, 8, 8, 8, 0, 4, 7, 12, 19, 20]);
     const quoted = arrived.packet.subarray(0, random.chance(0.5) ? headerLength + kept : arrived.packet.length);
     const error = icmp({ src, dst: server.peer, id: random.below(0x10000), type, code, payload: quoted });
-    return { flow, fromClient: false, packet: send({ iface: arrived.iface }, error) };
+    const packet = ofHost(send({ iface: arrived.iface }, error));
+    return packet === undefined ? undefined : { flow, fromClient: false, packet };
   }
 
   /** Breaks a packet in one of the ways networks do. */
@@ -324,6 +348,16 @@ const ICMPV6_ERRORS: readonly (readonly [type: number, code: number])[] = [
   [3, 0],
   [4, 1],
 ];
+
+/** Addresses that the host's sockets can't send to without being told an interface, or that stand for others. */
+const NOT_FROM_HOST = /^(0\.0\.0\.0$|::$|ff|fe80)/;
+
+/** The packet as it is sent, if it is the host's own: as a socket makes it; undefined if none would. */
+function ofHost(packet: KernelPacket): KernelPacket | undefined {
+  if (packet.iface !== FROM_HOST) return packet;
+  const sent = asHostSends(packet.frame.subarray(14));
+  return sent === undefined ? undefined : { ...packet, frame: ether(sent) };
+}
 
 const isIcmp = (protocol: number): boolean => protocol === ICMP || protocol === ICMPV6;
 

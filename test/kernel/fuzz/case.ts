@@ -39,14 +39,23 @@ export interface Knobs {
   readonly odd?: number;
   readonly errors?: number;
   readonly fragments?: number;
+  /** Of connections that the host itself opens; with any, it answers those that are opened to it. */
+  readonly host?: number;
 }
 
 /** What a seed stands for. */
-export function caseOf(seed: number, family: Family, backend: Backend): FuzzCase & { readonly traffic: TrafficPlan } {
+export function caseOf(
+  seed: number,
+  family: Family,
+  backend: Backend,
+  host = 0,
+): FuzzCase & { readonly traffic: TrafficPlan } {
   // Neighbouring seeds give mulberry32 related streams at first; a stride of a large odd number keeps them apart.
   const random = new SeededRandom(Math.imul(seed, 0x9e3779b1));
   const world = randomWorld(random, family);
-  return { family, backend, host: world.host, rules: randomRules(random, world), traffic: trafficPlan(random, world) };
+  const rules = randomRules(random, world, host > 0);
+  const traffic = { ...trafficPlan(random, world), host: host > 0 ? { share: host, addresses: world.own } : undefined };
+  return { family, backend, host: world.host, rules, traffic };
 }
 
 function trafficPlan(random: SeededRandom, world: World): TrafficPlan {
@@ -90,11 +99,12 @@ export async function fuzz(
   backend: Backend,
   knobs: Knobs,
 ): Promise<Outcome> {
-  const test = caseOf(seed, family, backend);
+  const { host, ...shares } = knobs;
+  const test = caseOf(seed, family, backend, host);
   const gateway = await open(test);
   if (typeof gateway === 'string') return { ...NOTHING, differences: [{ input: undefined, text: gateway }] };
   try {
-    const run = await runTraffic(gateway, { ...test.traffic, ...knobs }, seed, count);
+    const run = await runTraffic(gateway, { ...test.traffic, ...shares }, seed, count);
     return await judge(test, gateway, run);
   } finally {
     await gateway.close();

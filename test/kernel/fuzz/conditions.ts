@@ -55,7 +55,7 @@ const source: Maker = (random, place) => ({ kind: '-s', text: addressCondition(r
 const destination: Maker = (random, place) => ({ kind: '-d', text: addressCondition(random, place, '-d') });
 
 const inInterface: Maker = (random, place) => {
-  if (!place.userDefined && place.hook === 'POSTROUTING') return undefined;
+  if (!place.userDefined && (place.hook === 'POSTROUTING' || place.hook === 'OUTPUT')) return undefined;
   return { kind: '-i', text: interfaceCondition(random, place, '-i') };
 };
 

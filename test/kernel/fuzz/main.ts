@@ -7,6 +7,7 @@
  * The same seed makes the same host, rules and choices; `--show` prints them. What the kernel draws at random (ports)
  * differs from run to run, so a seed that failed may need a second try.
  */
+import type { HostFile } from '../../../src/host/hostschema.js';
 import { ipPacket } from '../../../src/verify/compare.js';
 import { runScenario } from '../mismatches.js';
 import { say } from '../packets.js';
@@ -67,7 +68,10 @@ async function playScenarios(name: string): Promise<void> {
   let differing = 0;
   for (const scenario of scenarios) {
     for (let seed = first; seed < first + seeds; seed++) {
-      const run = await runScenario(scenario, backend, seed, count, knobs);
+      const { host: share, ...shares } = knobs;
+      const addresses = ownAddresses(scenario.host);
+      const host = share > 0 ? { share, addresses } : undefined;
+      const run = await runScenario(scenario, backend, seed, count, { ...shares, host });
       runs++;
       if (run.differing.length === 0) continue;
       differing++;
@@ -79,8 +83,14 @@ async function playScenarios(name: string): Promise<void> {
   process.exitCode = differing === 0 ? 0 : 1;
 }
 
+function ownAddresses({ addr }: HostFile): string[] {
+  const entries = addr.flatMap((link) => link.addr_info ?? []);
+  const usable = entries.filter((entry) => (entry.family === 'inet6') === (family === 6) && entry.scope !== 'link');
+  return usable.flatMap(({ local }) => local ?? []);
+}
+
 function show(seed: number): void {
-  const { host, rules } = caseOf(seed, family, backend);
+  const { host, rules } = caseOf(seed, family, backend, knobs.host);
   console.log(`seed ${seed}\n${JSON.stringify(host)}\n${rulesText(rules)}`);
 }
 
@@ -89,7 +99,9 @@ async function report(seed: number, outcome: Outcome): Promise<void> {
   console.log(`seed ${seed}: ${outcome.agreed} outputs agree, ${outcome.differences.length} differences; ${again}`);
   for (const { text } of outcome.differences.slice(0, 5)) console.log(`  ${text}`);
   if (!options.minimise || outcome.run.packets.length === 0) return;
-  const small = await minimise(caseOf(seed, family, backend), outcome, (text) => console.log(`  minimising: ${text}`));
+  const small = await minimise(caseOf(seed, family, backend, knobs.host), outcome, (text) =>
+    console.log(`  minimising: ${text}`),
+  );
   if (small === undefined) {
     console.log('  sent again, the same packets agree: the kernel drew other ports');
     return;

@@ -30,6 +30,7 @@ Sends random packets through random hosts and rules, in the running kernel and i
   --odd SHARE       of packets that are broken or out of place (0.05)
   --errors SHARE    of ICMP errors about packets seen before (0.04)
   --fragments SHARE of packets that come in fragments (0.05)
+  --host SHARE      of connections that the host itself opens; 0: it answers none either, and OUTPUT has no rules (0.1)
   --minimise        make a failing case small: fewer packets, fewer rules
   --show            print host and rules of every seed
   --stop            end with the first seed that differs
@@ -48,6 +49,7 @@ const OPTIONS = {
   odd: { type: 'string', default: '0.05' },
   errors: { type: 'string', default: '0.04' },
   fragments: { type: 'string', default: '0.05' },
+  host: { type: 'string', default: '0.1' },
   minimise: { type: 'boolean', default: false },
   show: { type: 'boolean', default: false },
   stop: { type: 'boolean', default: false },
@@ -78,7 +80,7 @@ export function readOptions(args: readonly string[]): FuzzOptions | 'help' {
   return {
     ...{ seeds: whole('seeds'), first: whole('first'), packets: whole('packets') },
     ...{ family: ipv6 ? 6 : 4, backend, minimise, show, stop, scenario },
-    knobs: { odd: share('odd'), errors: share('errors'), fragments: share('fragments') },
+    knobs: { odd: share('odd'), errors: share('errors'), fragments: share('fragments'), host: share('host') },
   };
 }
 

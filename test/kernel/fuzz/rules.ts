@@ -43,7 +43,8 @@ const HOOKS: Readonly<Record<TableName, readonly Hook[]>> = {
   filter: ['INPUT', 'FORWARD', 'OUTPUT'],
 };
 
-export function randomRules(random: SeededRandom, world: World): RuleSet {
+/** `output`: with rules for what the host sends, which nothing else meets. */
+export function randomRules(random: SeededRandom, world: World, output: boolean): RuleSet {
   const presence: readonly (readonly [TableName, number])[] = [
     ['raw', 0.4],
     ['mangle', 0.5],
@@ -51,16 +52,19 @@ export function randomRules(random: SeededRandom, world: World): RuleSet {
     ['filter', 0.7],
   ];
   const names = presence.filter(([, chance]) => random.chance(chance)).map(([name]) => name);
-  return { tables: (names.length === 0 ? ['filter' as const] : names).map((name) => randomTable(random, world, name)) };
+  return {
+    tables: (names.length === 0 ? ['filter' as const] : names).map((name) => randomTable(random, world, name, output)),
+  };
 }
 
-function randomTable(random: SeededRandom, world: World, table: TableName): RuleTable {
+function randomTable(random: SeededRandom, world: World, table: TableName, output: boolean): RuleTable {
   const builtin: RuleChain[] = [];
   const user: RuleChain[] = [];
   for (const hook of HOOKS[table]) {
     const below: string[] = [];
+    const hasRules = output || hook !== 'OUTPUT';
     // From the bottom up, so that every chain knows the ones it may jump to and no loop can come about.
-    for (let depth = random.below(3); depth > 0 && hook !== 'OUTPUT'; depth--) {
+    for (let depth = random.below(3); depth > 0 && hasRules; depth--) {
       const name = `${hook.slice(0, 3)}-${table}-${depth}`;
       const place: Place = { world, table, hook, userDefined: true, below: [...below] };
       user.push({ name, policy: '-', rules: someRules(random, place, 4) });
@@ -68,7 +72,7 @@ function randomTable(random: SeededRandom, world: World, table: TableName): Rule
     }
     const place: Place = { world, table, hook, userDefined: false, below };
     const dropping = random.chance(table === 'filter' ? 0.12 : table === 'nat' ? 0.02 : 0.03);
-    const rules = hook === 'OUTPUT' ? [] : someRules(random, place, table === 'nat' ? 6 : 5);
+    const rules = !hasRules ? [] : someRules(random, place, table === 'nat' ? 6 : 5);
     builtin.push({ name: hook, policy: dropping ? 'DROP' : 'ACCEPT', rules });
   }
   return { name: table, chains: [...builtin, ...user] };

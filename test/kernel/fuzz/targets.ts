@@ -152,6 +152,7 @@ const BY_TABLE: Readonly<Record<string, readonly Maker[]>> = {
 const BY_HOOK: Readonly<Record<string, readonly Maker[]>> = {
   PREROUTING: [dnat, dnat, dnat, redirect, redirect, netmap],
   INPUT: [snat],
+  OUTPUT: [dnat, dnat, redirect, redirect, netmap],
   POSTROUTING: [masquerade, masquerade, snat, snat, netmap],
 };
 
