@@ -54,6 +54,16 @@ export function bridgeNames({ addr }: HostFile): ReadonlySet<string> {
   );
 }
 
+/** Names of their ports. */
+export function bridgePorts(host: HostFile): ReadonlySet<string> {
+  const bridges = bridgeNames(host);
+  return new Set(
+    host.addr.flatMap(({ ifname, master }) =>
+      ifname === undefined || master === undefined || !bridges.has(master) ? [] : [ifname],
+    ),
+  );
+}
+
 export function planBridge(link: LinkJson & { ifname: string }, entry: string, host: HostFile): GatewayBridge {
   const { info_data: data } = link.linkinfo ?? {};
   const on = (value: number | boolean | undefined): boolean => value === 1 || value === true;

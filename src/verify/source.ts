@@ -7,6 +7,7 @@ import { openCapture } from '../capture/reader.js';
 import { Slab } from '../capture/slab.js';
 import type { CaptureReader } from '../capture/types.js';
 import { NatreplayError } from '../errors.js';
+import { formatAddress } from '../host/address.js';
 import { macText } from '../host/hostjson.js';
 import type { Host, HostInterface } from '../host/types.js';
 import { INGRESS_LOCAL, INGRESS_UNKNOWN, ResultColumns } from '../netfilter/results.js';
@@ -30,6 +31,7 @@ import { LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL, LINKTYPE_LINUX_SLL2 } from '../p
 import { parseSlab } from '../packet/parse.js';
 import { IngressStage, LOCAL_NAME } from '../pipeline/ingress.js';
 import type { CaptureInput } from '../pipeline/replay.js';
+import type { Station } from './bridging.js';
 import { FROM_HOST } from './gateway.js';
 import { asHostSends } from './hostpacket.js';
 import { preparePacket, statedLength } from './prepare.js';
@@ -46,7 +48,8 @@ export const SKIPPED = {
   loopback: 'on loopback',
   'unknown-ingress': 'from an unknown interface',
   'interface-down': 'on an interface that is down',
-  'bridge-port': 'on a port of a bridge',
+  'bond-port': 'on a port of a bond or the like',
+  'tagged-on-bridge': 'with a VLAN tag on a bridge',
   'ipv6-not-compared': 'IPv6, of which the host has nothing',
 } as const;
 
@@ -72,6 +75,8 @@ export interface SourceOptions {
   readonly ipv6: boolean;
   /** Interfaces that the gateway has no end of. */
   readonly unreachable: ReadonlySet<string>;
+  /** Bridges that are bridges in the gateway too; default: none. */
+  readonly bridges?: ReadonlySet<string> | undefined;
   /** The host's own packets can be sent. */
   readonly sendsForHost: boolean;
 }
@@ -79,6 +84,8 @@ export interface SourceOptions {
 /** What a packet came in by. */
 type Ingress = Pick<HostInterface, 'name' | 'mac'>;
 const HOST_ITSELF: Ingress = { name: FROM_HOST, mac: undefined };
+
+const NO_BRIDGES: ReadonlySet<string> = new Set();
 
 const SLAB_BYTES = 512 * 1024;
 const ETHERNET_HEADER = 14;
@@ -97,6 +104,8 @@ export class PacketSource {
   readonly longest = new Map<string, number>();
   /** Neighbours that sent frames, as far as read: `eth0 02:42:ac:11:00:02`. */
   readonly senders = new Set<string>();
+  /** Who is at bridges, as far as read, by bridge and address. */
+  readonly stations = new Map<string, Station>();
   readonly #options: SourceOptions;
 
   constructor(options: SourceOptions) {
@@ -174,6 +183,10 @@ export class PacketSource {
     if (ip + (family === 6 ? 40 : 20) > end) return 'cut-by-snaplen';
     const iface = this.#ingress(view, ip, family, results.ingress[i] ?? INGRESS_UNKNOWN);
     if (typeof iface === 'string') return iface;
+    const bridge = this.#bridgeOf(iface.name);
+    const linkType = linkTypes[records.source[i] ?? 0];
+    const hasAddresses = linkType === LINKTYPE_ETHERNET;
+    if (bridge !== undefined && hasAddresses && ip - start > ETHERNET_HEADER) return 'tagged-on-bridge';
     const captured = bytes.slice(ip, end);
     this.longest.set(iface.name, Math.max(this.longest.get(iface.name) ?? 0, statedLength(captured)));
     const prepared = preparePacket(captured, (flags & FLAG_CUT) !== 0);
@@ -183,11 +196,15 @@ export class PacketSource {
     if (prepared.filled) this.filled++;
     if (prepared.checksumFinished) this.checksumsFinished++;
     const frame = new Uint8Array(ETHERNET_HEADER + packet.length);
-    const group = this.#group(linkTypes[records.source[i] ?? 0], flags, bytes.subarray(start, start + 6), packet);
-    frame.set(group ?? iface.mac ?? NEIGHBOUR);
+    const group = this.#group(linkType, flags, bytes.subarray(start, start + 6), packet);
+    // A bridge goes by whom the frame is for.
+    const receiver = bridge !== undefined && hasAddresses ? bytes.subarray(start, start + 6) : undefined;
+    frame.set(group ?? receiver ?? bridge?.mac ?? iface.mac ?? NEIGHBOUR);
     const sender = columns.sender[i] ?? -1;
     frame.set(sender < 0 ? NEIGHBOUR : bytes.subarray(sender, sender + 6), 6);
-    if (iface !== HOST_ITSELF) this.senders.add(`${iface.name} ${macText(frame.subarray(6, 12))}`);
+    const mac = macText(frame.subarray(6, 12));
+    if (iface !== HOST_ITSELF) this.senders.add(`${iface.name} ${mac}`);
+    if (bridge !== undefined && sender >= 0) this.#meet(bridge, mac, family, addressAt(view, ip, family, false));
     frame[12] = family === 6 ? 0x86 : 0x08;
     frame[13] = family === 6 ? 0xdd : 0x00;
     frame.set(packet, ETHERNET_HEADER);
@@ -199,6 +216,23 @@ export class PacketSource {
       frame,
       length: packet.length,
     };
+  }
+
+  /** The bridge that an interface is, or is a port of. */
+  #bridgeOf(name: string): HostInterface | undefined {
+    const { bridges = NO_BRIDGES, host } = this.#options;
+    const { master = '' } = host.interfaceByName(name) ?? {};
+    return bridges.has(name) || bridges.has(master)
+      ? host.interfaceByName(bridges.has(name) ? name : master)
+      : undefined;
+  }
+
+  /** Whoever has an address of the bridge's own networks is the neighbour that the host knows by it. */
+  #meet(bridge: HostInterface, mac: string, family: 4 | 6, source: Uint32Array): void {
+    const route = this.#options.host.route(family, source);
+    if (route?.type !== 'unicast' || route.iface !== bridge.index || route.gateway !== undefined) return;
+    const address = formatAddress(family, source);
+    this.stations.set(`${bridge.name} ${address}`, { iface: bridge.name, address, mac });
   }
 
   /** As stated, else the interface towards the sender, which is what the replay does. */
@@ -216,7 +250,7 @@ export class PacketSource {
     if (iface === undefined) return 'unknown-ingress';
     if (iface.loopback) return 'loopback';
     if (!iface.up) return 'interface-down';
-    return unreachable.has(iface.name) ? 'bridge-port' : iface;
+    return unreachable.has(iface.name) ? 'bond-port' : iface;
   }
 
   /**

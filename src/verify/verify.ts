@@ -18,6 +18,7 @@ import { statesIpv6 } from '../netfilter/ipv6stack.js';
 import type { CaptureInput } from '../pipeline/replay.js';
 import type { Verdict } from '../report/types.js';
 import type { Ruleset } from '../rules/types.js';
+import { bridgeNames, bridgePorts } from './bridging.js';
 import { hasCommand } from './commands.js';
 import { type AttributedFrame, compareOutputs, ipPacket, type Mismatch } from './compare.js';
 import { type ConnectionComparison, compareConnections } from './connections.js';
@@ -104,8 +105,10 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
   const unreachable = unreachableInterfaces(options.hostFile);
   const host = makeHost(options.description);
   const ipv6 = options.rules6 !== undefined || statesIpv6(host);
-  const sourceOf = (): PacketSource =>
-    new PacketSource({ captures: options.captures, host, ipv6, unreachable, sendsForHost: hasCommand(HOST_COMMAND) });
+  const bridges = bridgeNames(options.hostFile);
+  const { captures } = options;
+  const sendsForHost = hasCommand(HOST_COMMAND);
+  const sourceOf = (): PacketSource => new PacketSource({ captures, host, ipv6, unreachable, bridges, sendsForHost });
   const survey = sourceOf();
   for await (const _ of survey.batches()) options.signal?.throwIfAborted();
   if ([...survey.skipped.values()].reduce((sum, n) => sum + n, 0) === survey.records) throw nothingToCompare(survey);
@@ -118,7 +121,8 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
     backend: options.backend,
     ipv6,
     mtu: mtuRaised ? MAX_MTU : undefined,
-    senders: usesSenders(options) ? sendersOf(survey) : undefined,
+    senders: sendersOf(survey, usesSenders(options) ? undefined : bridgePorts(options.hostFile)),
+    stations: [...survey.stations.values()],
   });
   const stop = (): void => gateway.abort(options.signal?.reason);
   options.signal?.addEventListener('abort', stop);
@@ -139,11 +143,14 @@ const usesSenders = ({ rulesText, rules6Text = '' }: VerifyOptions): boolean =>
 /** Frames of all others come from an address of the gateway's making. */
 const MOST_SENDERS = 4096;
 
-function sendersOf({ senders }: PacketSource): Sender[] {
-  return [...senders].slice(0, MOST_SENDERS).flatMap((sender) => {
-    const [iface, mac] = sender.split(' ');
-    return iface === undefined || mac === undefined ? [] : [{ iface, mac }];
-  });
+/** `at`: those at these interfaces alone. */
+function sendersOf({ senders }: PacketSource, at?: ReadonlySet<string>): Sender[] {
+  return [...senders]
+    .flatMap((sender) => {
+      const [iface, mac] = sender.split(' ');
+      return iface === undefined || mac === undefined || at?.has(iface) === false ? [] : [{ iface, mac }];
+    })
+    .slice(0, MOST_SENDERS);
 }
 
 /** A check that compared nothing must not pass. */
@@ -170,7 +177,8 @@ const SKIP_ADVICE: Readonly<Record<SkipReason, string>> = {
   loopback: 'capture on the interfaces that packets from others come in by',
   'unknown-ingress': `${STATE_THE_HOST}, or name the interface: IFACE=CAPTURE`,
   'interface-down': 'state a host that has it up, with --host or --iface',
-  'bridge-port': 'capture on the bridge itself',
+  'bond-port': 'capture on the bond itself',
+  'tagged-on-bridge': 'state the VLAN devices of the host with --host',
   'ipv6-not-compared': `${STATE_THE_HOST}, IPv6 addresses included, or give --rules6`,
 };
 
