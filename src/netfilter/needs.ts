@@ -39,6 +39,22 @@ export function needsConntrack(ruleset: Ruleset): boolean {
   return false;
 }
 
+/** What a rule set has to know of every connection beside its entry (connbytes_mt_check, connlabel_mt_check). */
+export function keptOfConnections(rulesets: readonly (Ruleset | undefined)[]): { accounts: boolean; labels: boolean } {
+  const kept = { accounts: false, labels: false };
+  for (const ruleset of rulesets) {
+    for (const table of ruleset?.tables.values() ?? []) {
+      for (const { rules } of table.chains.values()) {
+        for (const { extension } of rules.flatMap(({ matches }) => matches)) {
+          if (extension.name === 'connbytes') kept.accounts = true;
+          if (extension.name === 'connlabel') kept.labels = true;
+        }
+      }
+    }
+  }
+  return kept;
+}
+
 /** The rule set without the tables that are not to be evaluated; all of it when nothing is said. */
 export function limitedTo(ruleset: Ruleset, tables: readonly TableName[] | undefined): Ruleset {
   if (tables === undefined) return ruleset;

@@ -22,6 +22,9 @@ import {
 } from '../packet/ipv6.js';
 import { Tuple } from '../packet/tuple.js';
 import {
+  type ConnectionCounters,
+  type ConnectionLabels,
+  type ConnectionTable,
   type ConnectionView,
   type PacketContext,
   STATE_DNAT,
@@ -33,6 +36,7 @@ import {
   STATE_UNTRACKED,
 } from '../rules/context.js';
 import type { BuiltinChain } from '../rules/types.js';
+import type { Conntrack } from './conntrack/conntrack.js';
 import {
   ASSURED,
   CONFIRMED,
@@ -46,6 +50,7 @@ import {
   SEEN_REPLY,
   SRC_NAT,
 } from './conntrack/flowtable.js';
+import { ConnectionStandings } from './conntrack/standing.js';
 import { type CompiledOptions, NO_OPTIONS } from './ipoptions.js';
 import { CT_ESTABLISHED, CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED } from './results.js';
 
@@ -126,6 +131,21 @@ class EntryView implements ConnectionView {
     const expires = table.words[entry * table.entryWords + table.meta + META_EXPIRES] as number;
     return Math.max(0, Math.floor(((expires - now) | 0) / 1000));
   }
+  get counters(): ConnectionCounters | undefined {
+    const { entry, tracker } = this.packet;
+    const accounts = tracker?.accounts;
+    if (accounts === undefined) return undefined;
+    return {
+      packets: (direction) => accounts.packets(entry, direction),
+      bytes: (direction) => accounts.bytes(entry, direction),
+    };
+  }
+  get labels(): ConnectionLabels | undefined {
+    const { entry, tracker } = this.packet;
+    const labels = tracker?.labels;
+    if (labels === undefined) return undefined;
+    return { has: (label) => labels.has(entry, label), set: (label, on) => labels.set(entry, label, on) };
+  }
 }
 
 /**
@@ -203,13 +223,17 @@ export class Packet implements PacketContext {
   /** A rule has said how to track the packet (kernel: a template is attached); no later one is asked. */
   hasTemplate = false;
   dropped = false;
+  /** What other connections can be asked about by; undefined where nothing is tracked. */
+  connections: ConnectionTable | undefined;
   private readonly entryView: EntryView;
 
   constructor(
     readonly host: Host,
     readonly table: FlowTable,
+    readonly tracker?: Conntrack | undefined,
   ) {
     this.entryView = new EntryView(this);
+    if (tracker !== undefined) this.connections = new ConnectionStandings(tracker, this);
   }
 
   /** Takes in the IPv4 packet whose sound header is at `l3`; `end`: past its last captured byte. */
@@ -325,6 +349,22 @@ export class Packet implements PacketContext {
 
   setMark(value: number): void {
     this.mark = value >>> 0;
+  }
+
+  /** Copies the packet, its Ethernet sender included: the slab it lies in has no room. */
+  insert(at: number, count: number): void {
+    const { bytes, end } = this;
+    const from = this.sourceMac >= 0 && this.sourceMac < this.l3 ? this.sourceMac : this.l3;
+    const longer = new Uint8Array(end - from + count);
+    longer.set(bytes.subarray(from, at));
+    longer.set(bytes.subarray(at, end), at - from + count);
+    this.bytes = longer;
+    this.view = new DataView(longer.buffer);
+    if (this.sourceMac >= 0) this.sourceMac = 0;
+    this.l3 -= from;
+    this.l4 -= from;
+    this.end += count - from;
+    this.totalLength += count;
   }
 
   hotDrop(): void {

@@ -3,6 +3,7 @@
  * packet: nothing of it may be kept after the call).
  */
 import type { Family, Host, InterfaceIndex } from '../host/types.js';
+import type { Tuple } from '../packet/tuple.js';
 import type { BuiltinChain } from './types.js';
 
 /** Connection state as a rule sees it, bits so that a match is one AND. */
@@ -35,6 +36,33 @@ export interface ConnectionView {
   readonly confirmed: boolean;
   /** Seconds until it expires. */
   readonly expiresIn: number;
+  /** Undefined where no rule counts, or there is nothing to count (nf_conntrack_acct). */
+  readonly counters?: ConnectionCounters | undefined;
+  /** Labels 0 to 127; undefined where no rule knows of labels. */
+  readonly labels?: ConnectionLabels | undefined;
+}
+
+/** What has passed by a connection, the packet in hand among it; direction 0 is the original one. */
+export interface ConnectionCounters {
+  packets(direction: 0 | 1): number;
+  bytes(direction: 0 | 1): number;
+}
+
+export interface ConnectionLabels {
+  has(label: number): boolean;
+  set(label: number, on: boolean): void;
+}
+
+/** `closed`: in the table yet, but over (TCP in TIME_WAIT or CLOSE). */
+export type Standing = 'gone' | 'open' | 'closed';
+
+/** What connection tracking can be asked beside the packet's own connection. */
+export interface ConnectionTable {
+  /** The original tuple of the packet's connection, or its own where it has none; false where it has no tuple. */
+  tupleOfPacket(tuple: Tuple): boolean;
+  /** Zone word of the packet's connection. */
+  readonly zone: number;
+  standing(tuple: Tuple, zone: number): Standing;
 }
 
 export interface PacketContext {
@@ -69,11 +97,19 @@ export interface PacketContext {
   readonly state: number;
   /** Undefined for invalid and untracked packets. */
   readonly connection: ConnectionView | undefined;
+  /** Undefined where nothing is tracked. */
+  readonly connections?: ConnectionTable | undefined;
   readonly mark: number;
   setMark(value: number): void;
+  /** Makes room for `count` bytes at offset `at` of the packet, which then lies elsewhere: bytes, view and offsets change. */
+  insert(at: number, count: number): void;
+  /** To be called when the addresses in the header were changed. */
+  loadAddresses(): void;
   /** Asks for the packet to be dropped at once, whatever the rules say (xt_action_param.hotdrop). */
   hotDrop(): void;
   /** Capture time: seconds since 1970 and nanoseconds. */
   readonly seconds: number;
   readonly nanoseconds: number;
+  /** Milliseconds since the capture's first packet, wrapping at 2^32, that never run backwards; undefined: not known. */
+  readonly now?: number;
 }

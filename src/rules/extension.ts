@@ -5,6 +5,7 @@
  */
 import type { Family, Host } from '../host/types.js';
 import type { PacketContext } from './context.js';
+import type { SharedState } from './state/shared.js';
 import type { BuiltinChain, TableName } from './types.js';
 
 /** A word of the rule with its place, so that an error can point at it. Columns count from 1. */
@@ -62,6 +63,8 @@ export interface CompileContext {
   random32(): number;
   /** Where a match that counts its visits says how to go back; undefined where nothing ever goes back. */
   readonly savers?: StateSaver[] | undefined;
+  /** Sets, and tables that rules share by name. */
+  readonly shared: SharedState;
 }
 
 /** Notes the state of a match as it is now; what it returns brings that back. */

@@ -10,6 +10,7 @@ import {
   type TargetAction,
   type TargetUse,
 } from '../../src/rules/index.js';
+import { SharedState } from '../../src/rules/state/shared.js';
 
 export function words(text: string): Uint32Array {
   const address = parseAddress(text);
@@ -139,7 +140,7 @@ export function matching(
   const tests = (parsed?.matches ?? []).map((use) => {
     const extension = MATCHES.get(use.extension.name);
     if (extension === undefined) throw new Error(use.extension.name);
-    return extension.compile(use.options, { host, family, random32 });
+    return extension.compile(use.options, { host, family, random32, shared: new SharedState(host) });
   });
   return (context) => tests.every((test) => test(context));
 }
@@ -151,7 +152,12 @@ export function targetOf(table: string, rule: string, host: Host = HOST): Target
   let target: TargetUse | undefined;
   for (const found of ruleset.tables.values()) target = found.chains.get('t')?.rules[0]?.target;
   if (target?.kind !== 'extension') throw new Error(rule);
-  return target.extension.compile(target.options, { host, family: 4, random32: () => 0 });
+  return target.extension.compile(target.options, {
+    host,
+    family: 4,
+    random32: () => 0,
+    shared: new SharedState(host),
+  });
 }
 
 export function connection(parts: Partial<ConnectionView> & { mark?: number } = {}): ConnectionView & { mark: number } {

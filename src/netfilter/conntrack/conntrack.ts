@@ -37,6 +37,7 @@ import {
 import { relateIcmpError } from './icmperror.js';
 import { ICMPV6_GO_ON, ICMPV6_SETTLED, judgeIpv6 } from './icmpv6.js';
 import { SctpTracker } from './sctp.js';
+import { Accounts, Labels } from './sidetables.js';
 import { TcpTracker, TRACK_ACCEPT, TRACK_ACCEPT_AND_DELETE, TRACK_INVALID, TRACK_REPEAT } from './tcp.js';
 import { type ConntrackSettings, TCP_CLOSE } from './timeouts.js';
 import { invertTuple, readPorts } from './tuples.js';
@@ -72,6 +73,9 @@ export class Conntrack {
   expired = 0;
   /** Entries that had to make room for others. */
   evicted = 0;
+  /** What each connection has carried, and its labels; undefined where no rule asks. */
+  accounts: Accounts | undefined;
+  labels: Labels | undefined;
   /** Why the packet last tracked is INVALID. */
   reason: InvalidReason | undefined;
   private readonly tuple = new Tuple();
@@ -87,6 +91,12 @@ export class Conntrack {
   ) {
     this.tcp = new TcpTracker(table, settings);
     this.sctp = new SctpTracker(table, settings);
+  }
+
+  /** Counts and labels what it tracks from now on. */
+  keep(what: { readonly accounts: boolean; readonly labels: boolean }): void {
+    if (what.accounts) this.accounts = new Accounts();
+    if (what.labels) this.labels = new Labels();
   }
 
   /** Both families' entries are one number, and give up their places for each other (kernel: struct nf_conntrack_net). */
@@ -156,6 +166,9 @@ export class Conntrack {
       packet.info = CT_NONE;
       return;
     }
+    // What leaves the entry's lifetime alone is not counted either (nf_ct_refresh_acct).
+    if (this.accounts !== undefined && (packet.protocol !== PROTO_TCP || this.tcp.refreshed))
+      this.accounts.add(entry, packet.direction, packet.totalLength);
     packet.info = packet.direction === REPLY || (status & SEEN_REPLY) !== 0 ? CT_ESTABLISHED : CT_NEW;
     if (packet.direction === REPLY) table.words[at] = status | SEEN_REPLY;
     // The packet still passes by the entry; it is gone once the packet is through (`finish`).
@@ -313,6 +326,8 @@ export class Conntrack {
       return false;
     }
     const { table } = this;
+    this.accounts?.reset(entry);
+    this.labels?.reset(entry);
     table.writeTuple(entry, ORIGINAL, this.tuple);
     table.writeTuple(entry, REPLY, this.inverse);
     const at = entry * table.entryWords + table.meta;
@@ -394,6 +409,7 @@ export class Conntrack {
     if (headerLength < TCP_MIN_HEADER || headerLength > length) return this.fail('invalid-header');
     if (incoming && packet.badChecksum && this.settings.checksum) return this.fail('invalid-checksum');
     const { entry, direction, now } = packet;
+    this.tcp.refreshed = true;
     if (this.tcp.established(entry, direction, view, l4, length, end, now)) return TRACK_ACCEPT;
     const result = this.tcp.packet(entry, direction, view, l4, length, end, now);
     if (result === TRACK_INVALID) this.reason = 'invalid-tcp';

@@ -105,6 +105,8 @@ const peerOptions: PeerOptions = { scale: 0, flags: 0 };
 export class TcpTracker {
   /** The packet in hand. */
   private readonly segment = new TcpSegment();
+  /** The packet prolonged its entry's life, or ended it; not one that is let pass without a judgement. */
+  refreshed = true;
 
   constructor(
     private readonly table: FlowTable,
@@ -128,6 +130,7 @@ export class TcpTracker {
     const { table, segment } = this;
     if (FLAGS_VALID[view.getUint8(tcp + TCP_FLAGS) & COUNTED_FLAGS] === 0) return TRACK_INVALID;
     segment.read(view, tcp, segmentLength, captureEnd);
+    this.refreshed = false;
     const at = entry * table.entryWords + table.meta;
     if (((table.words[at] as number) & CONFIRMED) === 0 && !this.begin(entry)) return TRACK_INVALID;
     const old = ((table.words[at] as number) >>> 8) & 0xff;
@@ -386,6 +389,7 @@ export class TcpTracker {
     let timeout = this.timeoutFor(at, next);
     if ((word & SEEN_REPLY) === 0) {
       words[base] = word;
+      this.refreshed = kind === RST;
       if (kind === RST) return TRACK_ACCEPT_AND_DELETE;
       // A SYN sent again does not prolong the entry: port reuse could keep it alive for ever.
       if (kind === SYN && old === TCP_SYN_SENT) return TRACK_ACCEPT;
@@ -399,6 +403,7 @@ export class TcpTracker {
     }
     words[base] = word;
     words[base + META_EXPIRES] = now + timeout;
+    this.refreshed = true;
     return TRACK_ACCEPT;
   }
 
