@@ -5,7 +5,9 @@ import { statedHost } from '../host/hostoptions.js';
 import type { Family, Host } from '../host/types.js';
 import type { CaptureInput } from '../pipeline/replay.js';
 import { significantLines } from '../rules/lexer.js';
-import { familyOf, parseRules } from '../rules/parse.js';
+import { warningText } from '../rules/listing/warning.js';
+import { type Reading, readRules, statedFamily } from '../rules/load.js';
+import { printRules } from '../rules/print.js';
 import type { Ruleset, Table, TableName } from '../rules/types.js';
 import { mortally } from './signals.js';
 
@@ -25,7 +27,7 @@ export interface LoadedRules {
   readonly ipv4: Ruleset | undefined;
   readonly ipv6: Ruleset | undefined;
   readonly warnings: readonly string[];
-  /** The rules as they were read, for tools that load them themselves. */
+  /** The rules as iptables-restore takes them, for tools that load them themselves. */
   readonly texts: readonly RuleText[];
 }
 
@@ -54,7 +56,7 @@ export function loadRules(options: RuleOptions, host: Host | undefined, hostFile
     (family: Family) =>
     (file: string): RuleText => {
       const text = readText(file);
-      return { file, text, family: familyOf(text) ?? family };
+      return { file, text, family: statedFamily(text) ?? family };
     };
   const texts = [...options.rules.map(read(4)), ...options.rules6.map(read(6))];
   const named = new Set(texts.map(({ family }) => family));
@@ -65,16 +67,23 @@ export function loadRules(options: RuleOptions, host: Host | undefined, hostFile
   };
   inHostFile(4, 'iptables', host?.iptables);
   inHostFile(6, 'ip6tables', host?.ip6tables);
-  const rulesets = texts.map(({ file, text, family }) =>
-    parseRules(text, { file, family, unsupported: options.unsupported }),
+  const readings = texts.map(({ file, text, family }) =>
+    readRules(text, { file, family, unsupported: options.unsupported }),
   );
-  const warnings: string[] = [];
+  const rulesets = readings.map(({ ruleset }) => ruleset);
+  const warnings = readings.flatMap(({ warnings: said }) => said.map(warningText));
   const merge = (family: Family): Ruleset | undefined =>
     mergeRulesets(
       rulesets.filter((ruleset) => ruleset.family === family),
       warnings,
     );
-  return { ipv4: merge(4), ipv6: merge(6), warnings, texts };
+  return { ipv4: merge(4), ipv6: merge(6), warnings, texts: texts.map((one, i) => loadable(one, readings[i])) };
+}
+
+/** Text that iptables-restore takes: a listing is none. */
+function loadable(one: RuleText, reading: Reading | undefined): RuleText {
+  if (reading === undefined || reading.kind === 'save') return one;
+  return { ...one, text: printRules(reading.ruleset, { counters: true }) };
 }
 
 /** Several files are loaded one after the other, as by iptables-restore: a table that comes again replaces the former. */
@@ -105,14 +114,15 @@ const REASONS = new Map([
   ['EACCES', 'it may not be read'],
 ]);
 
-function readText(file: string): string {
+/** The text of a file of rules, `-` being standard input; throws RULES_UNREADABLE. */
+export function readText(file: string): string {
   try {
     return mortally(() => readFileSync(file === '-' ? 0 : file, 'utf8'));
   } catch (error) {
     const { code = 'unknown error' } = error as NodeJS.ErrnoException;
     throw new NatreplayError('RULES_UNREADABLE', REASONS.get(code) ?? `it cannot be read (${code})`, {
       file,
-      advice: 'name a file that iptables-save wrote',
+      advice: 'name a file with what iptables-save, iptables -S or iptables -L printed',
       cause: error,
     });
   }

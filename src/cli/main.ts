@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { NatreplayError, printable } from '../errors.js';
 import { replayCommand } from './replay.js';
+import { rulesCommand } from './rules.js';
 import { dieBySignal, Interrupted } from './signals.js';
 import { snapshotCommand } from './snapshot.js';
 import { verifyCommand } from './verify.js';
@@ -20,13 +21,18 @@ export function program(): Command {
     .description("replay packet captures through a Linux host's iptables rules")
     .version(version(), '-V, --version')
     .addCommand(replayCommand())
+    .addCommand(rulesCommand())
     .addCommand(snapshotCommand())
     .addCommand(verifyCommand());
-  for (const each of [command, ...command.commands]) {
+  for (const each of withSubcommands(command)) {
     each.exitOverride().configureOutput({ outputError: () => {} });
     each.showSuggestionAfterError();
   }
   return command;
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 /** Runs a command line (without node and script) and returns the exit code. */

@@ -6,12 +6,13 @@ import type { AddressMatch, InterfaceMatch, Rule, Ruleset, Table } from './types
 import { formatNetwork } from './values/addresses.js';
 import { protocolName } from './values/protocols.js';
 
+export interface Counted {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
 /** Counters of a rule (by its number) or of a chain's policy. */
-export type CountersOf = (
-  table: string,
-  chain: string,
-  rule: number | 'policy',
-) => { readonly packets: number; readonly bytes: number };
+export type CountersOf = (table: string, chain: string, rule: number | 'policy') => Counted;
 
 export interface PrintOptions {
   /** Put `[packets:bytes]` before every rule, as `iptables-save -c` does. Policies always have theirs. */
@@ -65,14 +66,16 @@ function printTable(table: Table, family: Family, counters: boolean, countersOf:
   }
 }
 
-/** `-A CHAIN ...`; what is not supported is printed as it was written. */
-export function printRule(rule: Rule, family: Family): string {
+/** `-A CHAIN ...`; what is not supported is printed as it was written. `counted`: with `-c` as `iptables -S -v` has it. */
+export function printRule(rule: Rule, family: Family, counted?: Counted): string {
   const fixed = printFixedPart(rule, family);
-  if (rule.unsupported) return `-A ${rule.chain}${fixed}${printRest(rule)}`;
+  const counters = counted === undefined ? '' : ` -c ${counted.packets} ${counted.bytes}`;
+  if (rule.unsupported) return `-A ${rule.chain}${fixed}${counters}${printRest(rule)}`;
   let text = `-A ${rule.chain}${fixed}`;
   for (const { extension, options } of rule.matches) {
     text += ` -m ${extension.name}${extension.print(options, family)}`;
   }
+  text += counters;
   const { target } = rule;
   if (target === undefined) return text;
   if (target.kind === 'verdict') return `${text} -j ${target.verdict}`;
@@ -80,6 +83,27 @@ export function printRule(rule: Rule, family: Family): string {
     return `${text} -j ${target.extension.name}${target.extension.print(target.options, family)}`;
   }
   return `${text} ${target.kind === 'jump' ? '-j' : '-g'} ${target.chain}`;
+}
+
+/**
+ * A table as `iptables -S` prints it: policies, the chains of one's own, rules. With `counters` as with `-v`; with `chain`
+ * only that one. Counters are the ones the rules were read with.
+ */
+export function printCommands(
+  { name, chains }: Table,
+  family: Family,
+  options: { readonly counters?: boolean; readonly chain?: string | undefined } = {},
+): string {
+  const shown = chainsInOrder({ name, chains }).filter(
+    (chain) => options.chain === undefined || chain.name === options.chain,
+  );
+  const lines = shown.map(({ name: chain, policy, packets, bytes }) => {
+    if (policy === undefined) return `-N ${chain}`;
+    return `-P ${chain} ${policy}${options.counters === true ? ` -c ${packets} ${bytes}` : ''}`;
+  });
+  for (const { rules } of shown)
+    for (const rule of rules) lines.push(printRule(rule, family, options.counters === true ? rule : undefined));
+  return lines.map((line) => `${line}\n`).join('');
 }
 
 function printFixedPart(rule: Rule, family: Family): string {

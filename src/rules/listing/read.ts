@@ -101,11 +101,8 @@ function readRows(
   const [first] = rows;
   if (first === undefined) return;
   if (columns === undefined) {
-    const advice = 'give the listing as it was printed, with the line "target prot opt source destination"';
-    const what = `chain ${name} is listed without the names of its columns`;
-    return problems.guard(() => {
-      throw new NatreplayError('RULES_LISTING_COLUMNS', what, { file, line: head.number, column: 1, advice });
-    });
+    problems.guard(() => noColumns(name, head, file));
+    return;
   }
   if (!columns.interfaces) withoutInterfaces();
   for (const line of rows) {
@@ -114,6 +111,12 @@ function readRows(
       table.addRule('-A', { text: name, column: 1, quoted: false }, words, counters, line);
     });
   }
+}
+
+function noColumns(chain: string, { number }: SourceLine, file: string): never {
+  const what = `chain ${chain} is listed without the names of its columns`;
+  const advice = 'give the listing as it was printed, with the line "target prot opt source destination"';
+  throw new NatreplayError('RULES_LISTING_COLUMNS', what, { file, line: number, column: 1, advice });
 }
 
 /** Reads what `iptables -S` printed. */

@@ -98,7 +98,7 @@ function addDetails(
   const read = readPhrases(text, from, MATCH_PHRASES, phrases, {
     address: (word) => addressOf({ text: word, at: from }, word),
   });
-  if ('stuck' in read) return notUnderstood(text, read.stuck, line, context);
+  if ('stuck' in read) notUnderstood(text, read.stuck, line, context);
   for (const word of read.matches) out.push(token(word, from));
   if (target !== undefined) {
     if (!jump && !isTarget(target.text)) chainNotListed(target, line, context);
