@@ -8,7 +8,7 @@
  *
  * `in IFACE` is a packet that arrives, `in @local` one that the host itself sends; the lines below it say what the host makes of it: `out IFACE` (once for each
  * packet that leaves), `host` (the host itself gets it) or `drop`. What an `out` or `host` line does not state is as in
- * the packet that came in, the TTL one less where it leaves, if the host did not send it; `same` states nothing at all. `wait 1.5` lets seconds pass.
+ * the packet that came in, the TTL one less where it leaves, if the host did not send it; `same` states nothing at all, nor does `bridged`, which keeps even the TTL. `wait 1.5` lets seconds pass.
  *
  * On a bridge frames have a sender and somebody they are for, by the names of the chapter's stations: `from a to b`.
  *
@@ -45,6 +45,8 @@ export interface ExpectedLine {
   readonly where: string;
   /** Undefined: as it came in. */
   readonly packet: PacketText | undefined;
+  /** It was bridged, so that even its TTL is what it was. */
+  readonly keepsTtl?: boolean;
 }
 
 export interface WaitStep {
@@ -103,15 +105,19 @@ export function parseScript(script: string): (InStep | WaitStep)[] {
     else if (verb === 'in') {
       steps.push({ kind: 'in', iface: rest[0] ?? '', packet: parsePacket(rest.slice(1)), line, expected: [] });
     } else if (last?.kind !== 'in') throw new Error(`no packet came in before: ${line}`);
-    else if (verb === 'out') last.expected.push({ where: rest[0] ?? '', packet: expectedPacket(rest.slice(1)) });
+    else if (verb === 'out') last.expected.push(expectedOutput(rest));
     else if (verb === 'host') last.expected.push({ where: TO_HOST, packet: expectedPacket(rest) });
     else if (verb !== 'drop') throw new Error(`no such verb: ${line}`);
   }
   return steps;
 }
 
+function expectedOutput([where = '', ...words]: readonly string[]): ExpectedLine {
+  return { where, packet: expectedPacket(words), ...(words[0] === 'bridged' ? { keepsTtl: true } : {}) };
+}
+
 function expectedPacket(words: readonly string[]): PacketText | undefined {
-  return words.length === 0 || words[0] === 'same' ? undefined : parsePacket(words);
+  return words.length === 0 || words[0] === 'same' || words[0] === 'bridged' ? undefined : parsePacket(words);
 }
 
 export function parsePacket(given: readonly string[]): PacketText {

@@ -185,7 +185,7 @@ function wrongWith(step: InStep, fates: readonly Fate[], names: Names): string[]
   }
   return step.expected.flatMap((expected, i) => {
     const seen = fates[i]?.packet ?? new Uint8Array(0);
-    const routed = expected.where !== TO_HOST && step.iface !== FROM_HOST;
+    const routed = expected.where !== TO_HOST && step.iface !== FROM_HOST && expected.keepsTtl !== true;
     const packet = inherit(expected.packet, step.packet, routed ? 1 : 0);
     const wrong = learnNames(packet, seen, names);
     const fields = differingFields(seen, build(packet, names)).map((f) => `${f.field} ${f.kernel}, not ${f.predicted}`);
