@@ -71,6 +71,8 @@ export class PacketPath {
   private readonly details: FlowDetails = { ...NO_DETAILS };
   /** Of the packet before a table of OUTPUT changed it. */
   private readonly destination = new Uint32Array(4);
+  /** Where the host's own packet in hand is to leave by, as far as OUTPUT has decided. */
+  private rerouted: InterfaceIndex = NO_INTERFACE;
   private readonly addresses: RouterAddresses;
   private readonly plan: Plan;
 
@@ -139,9 +141,11 @@ export class PacketPath {
   /** A packet that the host itself sends. */
   send(packet: Packet): void {
     this.begin();
+    this.parts.nat?.unseen?.forget();
     if (!this.routeOut(packet, this.detailsOf(packet))) return;
     const first = packet.outInterface;
     if (this.output(packet)) this.leave(packet, this.mtuOfOwn(packet, first));
+    while (this.drawsAgain(packet)) if (this.outputBehindNat(packet)) this.leave(packet, this.mtuOfOwn(packet, first));
   }
 
   /**
@@ -161,25 +165,40 @@ export class PacketPath {
    */
   private output(packet: Packet, tracked = false): boolean {
     packet.hook = 'OUTPUT';
-    const firstOut = packet.outInterface;
-    let out = firstOut;
+    this.rerouted = packet.outInterface;
     for (const step of this.plan.OUTPUT) {
-      if (step.reroutes === undefined) {
-        if (!this.step(packet, 'OUTPUT', step, tracked)) return false;
-        continue;
-      }
       const { mark } = packet;
       const tos = packet.view.getUint16(packet.l3);
-      this.destination.set(packet.destination);
+      if (step.reroutes !== undefined) this.destination.set(packet.destination);
       if (!this.step(packet, 'OUTPUT', step, tracked)) return false;
       const remarked = packet.mark !== mark || packet.view.getUint16(packet.l3) !== tos;
-      const moved = !sameAddress(packet.destination, this.destination);
-      if (!(step.reroutes === 'mangle' && remarked) && !(step.reroutes === 'nat' && moved)) continue;
-      if (!this.routeOut(packet, this.detailsOf(packet, true))) return false;
-      out = packet.outInterface;
-      packet.outInterface = firstOut;
+      if (step.reroutes === 'mangle' && remarked && !this.reroute(packet)) return false;
+      if (step.reroutes === 'nat' && !this.rerouteMoved(packet)) return false;
     }
-    packet.outInterface = out;
+    packet.outInterface = this.rerouted;
+    return true;
+  }
+
+  /** The rest of OUTPUT, for a packet whose destination was chosen anew. */
+  private outputBehindNat(packet: Packet): boolean {
+    packet.hook = 'OUTPUT';
+    if (!this.rerouteMoved(packet)) return false;
+    const steps = this.plan.OUTPUT;
+    for (const step of steps.slice(steps.findIndex(({ kind }) => kind === STEP_NAT) + 1))
+      if (!this.step(packet, 'OUTPUT', step, true)) return false;
+    packet.outInterface = this.rerouted;
+    return true;
+  }
+
+  private rerouteMoved(packet: Packet): boolean {
+    return sameAddress(packet.destination, this.destination) || this.reroute(packet);
+  }
+
+  private reroute(packet: Packet): boolean {
+    const first = packet.outInterface;
+    if (!this.routeOut(packet, this.detailsOf(packet, true))) return false;
+    this.rerouted = packet.outInterface;
+    packet.outInterface = first;
     return true;
   }
 
@@ -328,10 +347,33 @@ export class PacketPath {
 
   /** The packet keeps its connection over loopback, so tracking and NAT pass it by (nf_conntrack_in: "seen before"). */
   private comeIn(packet: Packet, ingress: InterfaceIndex): boolean {
+    const { layout } = this.parts.fragments;
     packet.inInterface = ingress;
     packet.outInterface = NO_INTERFACE;
-    if (!this.hook(packet, 'PREROUTING', true)) return false;
+    // Untracked fragments are not gathered again before they are delivered.
+    const inPieces = packet.info === CT_UNTRACKED && layout !== undefined && packet.family === 4;
+    if (inPieces ? !this.comeInPieces(packet) : !this.hook(packet, 'PREROUTING', true)) return false;
     return (packet.family === 6 || this.gatherLocally(packet)) && this.hook(packet, 'INPUT', true);
+  }
+
+  /** PREROUTING, for each fragment of the packet. False: not all of them came through. */
+  private comeInPieces(packet: Packet): boolean {
+    const { bytes, view, l3, end, info, mark, inInterface } = packet;
+    const pieces = this.parts.fragments.cut(packet, Number.POSITIVE_INFINITY, 0) ?? [];
+    const begin = (piece: Uint8Array, at: number, to: number, words: DataView): void => {
+      packet.loadIpv4(piece, words, at, to);
+      Object.assign(packet, { info, mark, inInterface });
+    };
+    let complete = true;
+    let markOfFirst = mark;
+    pieces.forEach(({ bytes: piece }, k) => {
+      begin(piece, 0, piece.length, new DataView(piece.buffer, piece.byteOffset, piece.length));
+      complete = this.hook(packet, 'PREROUTING', true) && complete;
+      if (k === 0) markOfFirst = packet.mark;
+    });
+    begin(bytes, l3, end, view);
+    packet.mark = markOfFirst;
+    return complete;
   }
 
   /**

@@ -747,6 +747,26 @@ const FRAGMENTS: readonly Case[] = [
     `,
   },
   {
+    name: 'untracked fragments over loopback meet PREROUTING one by one, and INPUT together',
+    rules: [
+      TRACK,
+      '-t raw -A OUTPUT -j CT --notrack',
+      '-t raw -A PREROUTING -f',
+      '-t mangle -A PREROUTING',
+      '-t mangle -A PREROUTING -f -m ttl --ttl-eq 9 -j DROP',
+      '-A INPUT',
+    ],
+    script: `
+      in  @local udp 127.0.0.1:4000 > 127.0.0.1:53 id 7 len 40 piece 0-24
+      in  @local udp 127.0.0.1:4000 > 127.0.0.1:53 id 7 len 40 piece 24-48
+      host       udp 127.0.0.1:4000 > 127.0.0.1:53 piece 0-48
+      in  @local udp 127.0.0.1:4000 > 127.0.0.1:53 id 8 len 40 piece 0-24 ttl 9
+      in  @local udp 127.0.0.1:4000 > 127.0.0.1:53 id 8 len 40 piece 24-48 ttl 9
+      drop
+    `,
+    counters: ['raw [2:88] -A PREROUTING -f', 'mangle [4:176] -A PREROUTING', 'filter [1:68] -A INPUT'],
+  },
+  {
     name: 'a packet of the host that is routed anew to a narrower link is cut for it',
     host: { ...HOME_HOST, addr: HOME_HOST.addr.map((l) => (l.ifname === 'lan' ? { ...l, mtu: 1280 } : l)) },
     rules: ['-t nat -A OUTPUT -d 198.51.100.1/32 -j DNAT --to-destination 192.168.1.20'],
