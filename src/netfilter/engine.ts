@@ -337,15 +337,16 @@ export class Engine {
       this.ipv6Stack ??= this.makeIpv6();
       this.fragments.now = this.clock.time;
       this.expired?.tell(slab, columns, i, this.clock);
-      const { ipv6Stack, fragments } = this;
+      const { ipv6Stack } = this;
       const why = ipv6Stack.judge(slab, columns, results, i, this.clock.now);
       if (why !== '') this.note(results, i, why);
       const { cuts, egress, verdict } = ipv6Stack.path;
       if (cuts !== undefined) this.replace(slab, columns, results, i, egress, cuts);
-      else if (fragments.layout !== undefined && verdict === VERDICT_LOCAL)
+      else if (ipv6Stack.packet.bytes !== slab.bytes && verdict === VERDICT_LOCAL)
         this.deliver(slab, columns, results, i, ipv6Stack.packet);
-      else if (fragments.layout !== undefined && verdict === VERDICT_FORWARD)
+      else if (ipv6Stack.packet.bytes !== slab.bytes && verdict === VERDICT_FORWARD)
         this.replace(slab, columns, results, i, egress, [whole(ipv6Stack.packet)]);
+      if (ipv6Stack.path.looped !== undefined) this.deliverCopy(slab, columns, results, i, ipv6Stack);
       this.addAnswers(slab, columns, i, ipv6Stack.answers);
       this.expired?.takeInto(this.extras);
     } else {
@@ -403,9 +404,12 @@ export class Engine {
     this.noteTranslation(results, i);
     if (path.why !== '') this.note(results, i, path.why);
     if (path.cuts !== undefined) this.replace(slab, columns, results, i, path.egress, path.cuts);
-    else if (fragments.layout !== undefined && path.verdict === VERDICT_LOCAL)
+    else if ((fragments.layout !== undefined || packet.bytes !== slab.bytes) && path.verdict === VERDICT_LOCAL)
       this.deliver(slab, columns, results, i, packet);
-    if (path.looped !== undefined) this.deliverCopy(slab, columns, results, i, path.looped);
+    // A rule made it longer than its record has room for.
+    else if (packet.bytes !== slab.bytes && path.verdict === VERDICT_FORWARD)
+      this.replace(slab, columns, results, i, path.egress, [whole(packet)]);
+    if (path.looped !== undefined) this.deliverCopy(slab, columns, results, i, this);
     this.addAnswers(slab, columns, i, this.answers);
     this.rememberPath(columns, i, ingress);
     path.finish(packet);
@@ -480,9 +484,16 @@ export class Engine {
     this.replace(slab, columns, results, i, -1, [whole(packet)]);
   }
 
-  /** A broadcast of the host's own, if it left, and what came back of it. */
-  private deliverCopy(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number, looped: Uint8Array): void {
-    const { packet, path } = this;
+  /** A broadcast that left, if it did, and what the host got of it: one of its own, or one that a bridge sent on. */
+  private deliverCopy(
+    slab: Slab,
+    columns: PacketColumns,
+    results: ResultColumns,
+    i: number,
+    { path, packet }: { readonly path: PacketPath; readonly packet: Packet },
+  ): void {
+    const { looped } = path;
+    if (looped === undefined) return;
     if (path.verdict !== VERDICT_FORWARD) results.verdict[i] = VERDICT_LOCAL;
     else if (path.cuts === undefined) this.replace(slab, columns, results, i, path.egress, [whole(packet)]);
     this.replace(slab, columns, results, i, -1, [{ bytes: looped, length: packet.totalLength }]);

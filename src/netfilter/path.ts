@@ -92,6 +92,9 @@ export class PacketPath {
         packet.zone = zone === 'mark' ? zoneWord(0, directions) | ZONE_MARK : zoneWord(zone, directions);
       },
       reject: (packet, how) => this.refuse(packet, how),
+      note: (word) => {
+        this.why = word;
+      },
     });
     this.crossing = new BridgeCrossing(this, {
       hook: (packet, hook, tracked) => this.hook(packet, hook, tracked),
@@ -346,7 +349,7 @@ export class PacketPath {
   }
 
   /** The packet keeps its connection over loopback, so tracking and NAT pass it by (nf_conntrack_in: "seen before"). */
-  private comeIn(packet: Packet, ingress: InterfaceIndex): boolean {
+  protected comeIn(packet: Packet, ingress: InterfaceIndex): boolean {
     const { layout } = this.parts.fragments;
     packet.inInterface = ingress;
     packet.outInterface = NO_INTERFACE;

@@ -18,6 +18,8 @@ export interface WalkActions {
   notrack(packet: Packet): void;
   /** The packet is refused, its sender is to be told (`how`: the word of --reject-with); then it is dropped. */
   reject?(packet: Packet, how: string): void;
+  /** There is something to say of a packet that goes on. */
+  note?(word: string): void;
   /** The packet is to be tracked in a zone. */
   zone(packet: Packet, zone: number | 'mark', directions: number): void;
 }
@@ -76,6 +78,7 @@ export class ChainWalker {
         return 0;
       case 'accept':
         this.decidedBy = rule.id;
+        if (target.note !== undefined) this.actions.note?.(target.note);
         return WALK_ACCEPT;
       case 'drop':
         this.decidedBy = rule.id;
@@ -95,7 +98,10 @@ export class ChainWalker {
         return this.walkRules(target.chain, packet);
       case 'effect':
         target.apply(packet);
-        return 0;
+        // A target may drop too: what it was to change is cut.
+        if (!packet.dropped) return 0;
+        this.decidedBy = rule.id;
+        return WALK_DROP;
       case 'notrack':
         this.actions.notrack(packet);
         return 0;

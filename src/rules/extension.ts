@@ -6,7 +6,7 @@
 import type { Family, Host } from '../host/types.js';
 import type { PacketContext } from './context.js';
 import type { SharedState } from './state/shared.js';
-import type { BuiltinChain, TableName } from './types.js';
+import type { BuiltinChain, MatchUse, TableName } from './types.js';
 
 /** A word of the rule with its place, so that an error can point at it. Columns count from 1. */
 export interface Token {
@@ -41,6 +41,8 @@ export interface ParseContext {
   /** Protocol of `-p` (0 if none) and whether it was negated. */
   readonly protocol: number;
   readonly protocolNegated: boolean;
+  /** The rule's matches; empty while matches themselves are parsed. */
+  readonly matches: readonly MatchUse[];
   /** Throws an error that points at the token (at the extension's name without one). */
   fail(code: string, what: string, token: Token | undefined, advice: string): never;
   /** Throws: something iptables knows and this program does not (`target CT --zone`); `--unsupported skip` skips the rule. */
@@ -124,7 +126,9 @@ export interface TargetExtension<O> extends ExtensionBase<O> {
  * the source in POSTROUTING and INPUT; `manipulation` says the same for targets that are bound to one of them (not NETMAP).
  */
 export type TargetAction =
-  | { readonly kind: 'accept' | 'drop' | 'return' }
+  | { readonly kind: 'drop' | 'return' }
+  /** `note`: what is to be said of the packet, as a reason word. */
+  | { readonly kind: 'accept'; readonly note?: string }
   | { readonly kind: 'effect'; apply(packet: PacketContext): void }
   | { readonly kind: 'reject'; readonly with: string }
   | { readonly kind: 'notrack' }

@@ -89,9 +89,11 @@ class RuleParser {
     this.skipping(() => this.checkFixedPart());
     const matches: MatchUse[] = [];
     let target = this.verdict;
-    for (const use of this.uses) {
+    const ordered =
+      this.target === undefined ? this.uses : [...this.uses.filter((use) => use !== this.target), this.target];
+    for (const use of ordered) {
       this.skipping(() => {
-        const options = this.finish(use);
+        const options = this.finish(use, use === this.target ? matches : []);
         if (use.extension.kind === 'match') matches.push({ extension: use.extension, options });
         else target = { kind: 'extension', extension: use.extension, options };
       });
@@ -346,10 +348,11 @@ class RuleParser {
 
   /** What is only parsed is enough for printing, and nothing else. */
   private checkSupport({ kind, name, support }: Pending['extension'], token: Token): void {
-    if (support === 'parsed' && this.environment.unsupported !== 'keep') throw new UnsupportedError(`${kind} ${name}`, token);
+    if (support === 'parsed' && this.environment.unsupported !== 'keep')
+      throw new UnsupportedError(`${kind} ${name}`, token);
   }
 
-  private finish(use: Pending): unknown {
+  private finish(use: Pending, matches: readonly MatchUse[]): unknown {
     const { extension, token } = use;
     this.checkProtocol(use);
     this.checkTable(use);
@@ -360,6 +363,7 @@ class RuleParser {
       chain,
       protocol: this.fixed.protocol?.number ?? 0,
       protocolNegated: this.fixed.protocol?.negated ?? false,
+      matches,
       fail: (code, what, at, advice) => this.fail(code, what, at ?? token, advice),
       unsupported: (missing, at) => {
         throw new UnsupportedError(missing, at ?? token);

@@ -108,6 +108,10 @@ export function packet(parts: PacketParts = {}): FakePacket {
     hotDrop() {
       fake.dropped = true;
     },
+    insert() {
+      throw new Error('a fake packet cannot grow');
+    },
+    loadAddresses() {},
     seconds: parts.seconds ?? 0,
     nanoseconds: parts.nanoseconds ?? 0,
   };

@@ -18,11 +18,7 @@ function hopMatch(name: 'ttl' | 'hl', family: 4 | 6, offset: number): MatchExten
     name,
     summary: name === 'ttl' ? 'time to live' : 'hop limit',
     families: [family],
-    options: [
-      option(true, `--${name}-eq`, ...(name === 'ttl' ? ['--ttl'] : [])),
-      option(false, `--${name}-lt`),
-      option(false, `--${name}-gt`),
-    ],
+    options: [option(true, `--${name}-eq`, `--${name}`), option(false, `--${name}-lt`), option(false, `--${name}-gt`)],
     parse(options, context) {
       requireOne(options, `match ${name}`, context, ...names);
       exclusive(options, context, ...names);
