@@ -3,6 +3,7 @@ import type { InterfaceIndex } from '../host/types.js';
 import { NO_INTERFACE } from '../host/types.js';
 import { IPV6_HOP_LIMIT } from '../packet/ipv6.js';
 import { DST_NAT, SRC_NAT } from './conntrack/flowtable.js';
+import type { Fragments } from './defrag/fragments.js';
 import { linearBytes6 } from './defrag/linear.js';
 import type { Packet } from './packet.js';
 import { PacketPath, type PathParts } from './path.js';
@@ -89,9 +90,7 @@ export class PacketPath6 extends PacketPath {
   }
 
   protected override sendOut(packet: Packet, egress: InterfaceIndex): void {
-    const { fragments, nat } = this.parts;
-    const translated = (packet.status & (SRC_NAT | DST_NAT)) !== 0;
-    const cuts = fragments.cut6(packet, linearBytes6(packet, nat !== undefined, translated));
+    const cuts = this.piecesOf(packet);
     if (typeof cuts === 'string') {
       this.why = cuts;
       return;
@@ -105,6 +104,33 @@ export class PacketPath6 extends PacketPath {
     const size = this.parts.fragments.layout?.maxSize ?? packet.totalLength;
     if (size > Math.max(MIN_MTU, mtu)) this.why = 'packet-too-big';
     else this.sendOut(packet, egress);
+  }
+
+  /** Over loopback fragments come in, and are delivered, one by one: they are gathered behind INPUT only (ip6_input_finish). */
+  protected override comeIn(packet: Packet, ingress: InterfaceIndex): boolean {
+    const { fragments } = this.parts;
+    if (fragments.layout === undefined) return super.comeIn(packet, ingress);
+    const pieces = this.piecesOf(packet);
+    if (typeof pieces === 'string') {
+      this.why = pieces;
+      return false;
+    }
+    const { info, mark, entry, direction } = packet;
+    const delivered = (pieces ?? []).filter(({ bytes, length }) => {
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+      packet.loadIpv6(bytes, view, 0, bytes.length, length);
+      Object.assign(packet, { info, mark, entry, direction });
+      return super.comeIn(packet, ingress);
+    });
+    this.cuts = delivered;
+    this.egress = NO_INTERFACE;
+    return delivered.length > 0;
+  }
+
+  private piecesOf(packet: Packet): ReturnType<Fragments['cut6']> {
+    const { fragments, nat } = this.parts;
+    const translated = (packet.status & (SRC_NAT | DST_NAT)) !== 0;
+    return fragments.cut6(packet, linearBytes6(packet, nat !== undefined, translated));
   }
 
   protected override routeOut(packet: Packet): boolean {

@@ -166,6 +166,8 @@ class Traffic {
   /** `packet` left by `iface`, or reached the host itself, because of one of the client: what the server answers from now on. */
   learn(flow: Flow, iface: string, packet: Uint8Array): void {
     const header = upperLayer(packet);
+    // Nobody answers from a group's address.
+    if (iface === FROM_HOST && (NOT_FROM_HOST.test(destinationOf(packet)) || GROUP.test(destinationOf(packet)))) return;
     if (header === undefined || packet.length < header.offset + 8 || header.protocol !== flow.protocol) return;
     const port = (at: number): number =>
       (packet[header.offset + at] ?? 0) * 256 + (packet[header.offset + at + 1] ?? 0);
@@ -327,6 +329,8 @@ class Traffic {
   /** Breaks a packet in one of the ways networks do. */
   #spoil(packet: KernelPacket): KernelPacket {
     const copy = Buffer.from(packet.frame);
+    // What the kernel checks of an extension header it checks on the way in.
+    if ((copy[14] ?? 0) >> 4 === 6 && packet.iface === FROM_HOST) return packet;
     if ((copy[14] ?? 0) >> 4 === 6)
       return { ...packet, frame: SPOIL6[this.random.pick(this.plan.oddities6 ?? ALL_ODDITIES6)](copy) };
     return { ...packet, frame: SPOIL[this.random.pick(this.plan.oddities ?? ALL_ODDITIES)](copy) };
@@ -351,6 +355,7 @@ const ICMPV6_ERRORS: readonly (readonly [type: number, code: number])[] = [
 
 /** Addresses that the host's sockets can't send to without being told an interface, or that stand for others. */
 const NOT_FROM_HOST = /^(0\.0\.0\.0$|::$|ff|fe80)/;
+const GROUP = /^(22[4-9]|2[3-5]\d)\./;
 
 /** The packet as it is sent, if it is the host's own: as a socket makes it; undefined if none would. */
 function ofHost(packet: KernelPacket): KernelPacket | undefined {
