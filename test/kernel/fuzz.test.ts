@@ -1,31 +1,35 @@
 /** The fuzzer itself, and some of its seeds: more are run by hand (`npm run fuzz:kernel -- --seeds 1000`). */
 import { describe, expect, it } from 'vitest';
 import { parseRules } from '../../src/rules/index.js';
-import { neededCommands } from '../../src/verify/gateway.js';
+import { HOST_COMMAND, neededCommands } from '../../src/verify/gateway.js';
 import { needs } from '../support/requirements.js';
 import { caseOf, fuzz } from './fuzz/case.js';
 import { fewer, without } from './fuzz/minimise.js';
 import { readOptions, USAGE } from './fuzz/options.js';
 import { rulesText } from './fuzz/rules.js';
 
-const requirement = needs({ root: true, commands: [...neededCommands('legacy'), ...neededCommands('nft')] });
+const requirement = needs({
+  root: true,
+  commands: [...neededCommands('legacy'), ...neededCommands('nft'), HOST_COMMAND],
+});
 const title = (name: string): string => (requirement.skip ? `${name} (${requirement.reason})` : name);
 const KNOBS = { odd: 0.05, errors: 0.04, fragments: 0.05 };
 
 describe.skipIf(requirement.skip)(title('random hosts, rules and traffic, against the running kernel'), () => {
   it.each([
-    ['IPv4, iptables-legacy', 4, 'legacy', 1, 20],
-    ['IPv4, iptables-nft', 4, 'nft', 21, 3],
-    ['IPv6, ip6tables-legacy', 6, 'legacy', 1, 7],
+    ['IPv4, iptables-legacy', 4, 'legacy', 1, 20, 0],
+    ['IPv4, iptables-nft', 4, 'nft', 21, 3, 0],
+    ['IPv6, ip6tables-legacy', 6, 'legacy', 1, 7, 0],
+    ['IPv4, with connections of the host itself', 4, 'legacy', 31, 4, 0.3],
   ] as const)(
     '%s',
-    async (_name, family, backend, first, seeds) => {
+    async (_name, family, backend, first, seeds, host) => {
       let forwarded = 0;
       for (let seed = first; seed < first + seeds; seed++) {
-        const outcome = await fuzz(seed, 1000, family, backend, KNOBS);
+        const outcome = await fuzz(seed, 1000, family, backend, { ...KNOBS, host });
         expect(
           outcome.differences.slice(0, 5).map(({ text }) => text),
-          `npm run fuzz:kernel -- --seeds 1 --first ${seed} ${family === 6 ? '--ipv6 ' : ''}--backend ${backend} --minimise`,
+          `npm run fuzz:kernel -- --seeds 1 --first ${seed} ${family === 6 ? '--ipv6 ' : ''}--backend ${backend} --host ${host} --minimise`,
         ).toEqual([]);
         forwarded += outcome.forwarded;
       }

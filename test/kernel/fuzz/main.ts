@@ -95,7 +95,7 @@ function show(seed: number): void {
 }
 
 async function report(seed: number, outcome: Outcome): Promise<void> {
-  const again = `npm run fuzz:kernel -- --seeds 1 --first ${seed} --packets ${count}${family === 6 ? ' --ipv6' : ''} --backend ${backend}`;
+  const again = `npm run fuzz:kernel -- --seeds 1 --first ${seed} --packets ${count}${family === 6 ? ' --ipv6' : ''} --backend ${backend} --host ${knobs.host}`;
   console.log(`seed ${seed}: ${outcome.agreed} outputs agree, ${outcome.differences.length} differences; ${again}`);
   for (const { text } of outcome.differences.slice(0, 5)) console.log(`  ${text}`);
   if (!options.minimise || outcome.run.packets.length === 0) return;

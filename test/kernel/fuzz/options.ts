@@ -30,7 +30,7 @@ Sends random packets through random hosts and rules, in the running kernel and i
   --odd SHARE       of packets that are broken or out of place (0.05)
   --errors SHARE    of ICMP errors about packets seen before (0.04)
   --fragments SHARE of packets that come in fragments (0.05)
-  --host SHARE      of connections that the host itself opens; 0: it answers none either, and OUTPUT has no rules (0.1)
+  --host SHARE      of connections that the host itself opens; 0: it answers none either, and OUTPUT has no rules (0.1, IPv6: 0)
   --minimise        make a failing case small: fewer packets, fewer rules
   --show            print host and rules of every seed
   --stop            end with the first seed that differs
@@ -49,7 +49,7 @@ const OPTIONS = {
   odd: { type: 'string', default: '0.05' },
   errors: { type: 'string', default: '0.04' },
   fragments: { type: 'string', default: '0.05' },
-  host: { type: 'string', default: '0.1' },
+  host: { type: 'string' },
   minimise: { type: 'boolean', default: false },
   show: { type: 'boolean', default: false },
   stop: { type: 'boolean', default: false },
@@ -72,7 +72,8 @@ export function readOptions(args: readonly string[]): FuzzOptions | 'help' {
     throw new UsageError(`--${name} takes a whole number, not '${values[name]}'`);
   };
   const share = (name: keyof Knobs): number => {
-    const value = values[name] === '' ? Number.NaN : Number(values[name]);
+    const stated = values[name] ?? (values.ipv6 ? '0' : '0.1');
+    const value = stated === '' ? Number.NaN : Number(stated);
     if (value >= 0 && value <= 1) return value;
     throw new UsageError(`--${name} takes a share from 0 to 1, not '${values[name]}'`);
   };
