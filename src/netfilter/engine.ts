@@ -346,7 +346,8 @@ export class Engine {
         this.deliver(slab, columns, results, i, ipv6Stack.packet);
       else if (ipv6Stack.packet.bytes !== slab.bytes && verdict === VERDICT_FORWARD)
         this.replace(slab, columns, results, i, egress, [whole(ipv6Stack.packet)]);
-      if (ipv6Stack.path.looped !== undefined) this.deliverCopy(slab, columns, results, i, ipv6Stack);
+      if (ipv6Stack.path.looped !== undefined)
+        this.deliverCopy(slab, columns, results, i, ipv6Stack.path, ipv6Stack.packet);
       this.addAnswers(slab, columns, i, ipv6Stack.answers);
       this.expired?.takeInto(this.extras);
     } else {
@@ -409,7 +410,7 @@ export class Engine {
     // A rule made it longer than its record has room for.
     else if (packet.bytes !== slab.bytes && path.verdict === VERDICT_FORWARD)
       this.replace(slab, columns, results, i, path.egress, [whole(packet)]);
-    if (path.looped !== undefined) this.deliverCopy(slab, columns, results, i, this);
+    if (path.looped !== undefined) this.deliverCopy(slab, columns, results, i, path, packet);
     this.addAnswers(slab, columns, i, this.answers);
     this.rememberPath(columns, i, ingress);
     path.finish(packet);
@@ -490,12 +491,14 @@ export class Engine {
     columns: PacketColumns,
     results: ResultColumns,
     i: number,
-    { path, packet }: { readonly path: PacketPath; readonly packet: Packet },
+    path: PacketPath,
+    packet: Packet,
   ): void {
     const { looped } = path;
     if (looped === undefined) return;
     if (path.verdict !== VERDICT_FORWARD) results.verdict[i] = VERDICT_LOCAL;
-    else if (path.cuts === undefined) this.replace(slab, columns, results, i, path.egress, [whole(packet)]);
+    else if (results.egress[i] !== EGRESS_REPLACED)
+      this.replace(slab, columns, results, i, path.egress, [whole(packet)]);
     this.replace(slab, columns, results, i, -1, [{ bytes: looped, length: packet.totalLength }]);
   }
 

@@ -47,8 +47,23 @@ export const masquerade: TargetExtension<PortNatOptions> = {
     const rangeOf = rangesByAddress(options);
     const choose = (packet: PacketContext): NatRange | undefined =>
       rangeOf(chooseAddress(host, family, packet.outInterface, packet.destination));
-    return { kind: 'nat', manipulation: 'src', range: family === 4 ? remembered(choose) : choose };
+    if (family === 6) return { kind: 'nat', manipulation: 'src', range: choose };
+    const chosen = remembered(choose);
+    const range = (packet: PacketContext): NatRange | undefined => (packet.source[0] === 0 ? AS_IT_IS : chosen(packet));
+    return { kind: 'nat', manipulation: 'src', range };
   },
+};
+
+/** Who has no address yet (DHCP) keeps none (nf_nat_masquerade_ipv4). Only a bridge lets such packets come so far. */
+const AS_IT_IS: NatRange = {
+  minAddress: undefined,
+  maxAddress: undefined,
+  minPort: undefined,
+  maxPort: undefined,
+  basePort: undefined,
+  random: false,
+  randomFully: false,
+  persistent: false,
 };
 
 /** Destinations whose range is remembered; a power of two. */

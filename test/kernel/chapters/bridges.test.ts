@@ -307,6 +307,16 @@ const CASES: readonly Case[] = [
     `,
     counters: ['filter [0:0] -A FORWARD -m physdev --physdev-in pa', 'filter [1:28] -A FORWARD -o eth0'],
   },
+  {
+    name: 'MASQUERADE leaves alone who has no address yet',
+    rules: ['-t nat -A POSTROUTING -j MASQUERADE'],
+    script: `
+      in  pa  udp 0.0.0.0:68 > 255.255.255.255:67 from a to all
+      out pb  bridged
+      host same
+    `,
+    connections: ['udp 0.0.0.0:68 > 255.255.255.255:67 [UNREPLIED] 255.255.255.255:67 > 0.0.0.0:68'],
+  },
 ];
 
 const BR_NETFILTER = '/proc/sys/net/bridge/bridge-nf-call-iptables';
