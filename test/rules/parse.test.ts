@@ -176,9 +176,9 @@ describe('errors say where and what to do', () => {
     ],
     [
       'a target that is not supported',
-      rule('-A DOCKER -j TPROXY --on-port 1'),
+      rule('-A DOCKER -j CLUSTERIP --new'),
       'RULES_UNSUPPORTED',
-      'rules.v4:3:14: target TPROXY is not supported; with --unsupported skip such rules never match and are listed in the report',
+      'rules.v4:3:14: target CLUSTERIP is not supported; with --unsupported skip such rules never match and are listed in the report',
     ],
     [
       'a match nobody knows',
@@ -251,7 +251,7 @@ describe('--unsupported skip', () => {
     ':x - [0:0]',
     '-A INPUT -s 10.0.0.1/32 -j ACCEPT',
     '-A INPUT -p tcp -m tcp --dport 22 -m recent --update --seconds 60 --name "a b" ! --rsource -j x',
-    '-A INPUT -p tcp -j TPROXY --on-port 5000',
+    '-A INPUT -p tcp -j CLUSTERIP --new',
     '-A INPUT -m nobody-knows --this "x y" -j DROP',
     '-A INPUT -p tcp -m tcp --dport 22 ! --new-option 5 --another -j LOG --to-nobody x',
     '-A INPUT -m conntrack --ctanything NEW -j DROP',
@@ -274,7 +274,7 @@ describe('--unsupported skip', () => {
     ]);
     expect(ruleset.skipped.map(({ missing, rule }) => `${rule.number} ${missing}`)).toEqual([
       '2 match recent',
-      '3 target TPROXY',
+      '3 target CLUSTERIP',
       '4 match nobody-knows',
       '5 option --new-option',
       '6 option --ctanything',
