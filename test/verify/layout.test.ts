@@ -29,9 +29,24 @@ const host: HostFile = {
 describe('how a gateway is furnished', () => {
   const layout = planLayout(host, undefined);
 
-  it('makes a veth of every interface but loopback and the ports of a bridge', () => {
+  it('makes a veth of every interface but loopback and ports whose bridge has no MAC address', () => {
     expect(layout.interfaces.map((i) => i.name)).toEqual(['eth0', 'docker0', 'eth0.100', 'ppp0']);
     expect(wiresBatch(layout, 'gw')).toContain('peer name eth0 address 02:42:c0:00:02:01 mtu 1400 netns gw');
+  });
+
+  it('makes a bridge of a bridge with ports, and gives it a port that nobody states', () => {
+    const links = host.addr.map((link) =>
+      link.ifname === 'docker0' ? { ...link, address: '02:42:ac:11:00:01' } : link,
+    );
+    const bridged = planLayout({ ...host, addr: links }, undefined);
+    expect(bridged.interfaces.map((i) => i.device)).toEqual(['eth0', 'nrport0', 'veth1a2b3c', 'eth0.100', 'ppp0']);
+    expect(addressBatch(bridged, false).split('\n')).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^link add name docker0 address 02:42:ac:11:00:01 type bridge stp_state 0 /),
+        'link set dev veth1a2b3c master docker0',
+        'link set dev nrport0 master docker0',
+      ]),
+    );
   });
 
   it('gives interfaces that share a MAC address different ones, so that they stay apart', () => {
