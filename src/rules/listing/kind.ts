@@ -5,7 +5,7 @@ export type TextKind = 'save' | 'listing' | 'commands';
 
 const CHAIN = /^[\s>|]*(?:\d+[:.|)]?\s+)?Chain \S+ \(/;
 const COMMAND = /^[\s>|]*(?:\d+[:.|)]?\s+)?-[PNA] \S/;
-const TABLE = /^\s*(?:\*[a-z]+|:\S+ \S+.*\[\d+:\d+\])\s*$/;
+const TABLE = /^\s*(?:\*\S+|:\S+ \S+.*\[\d+:\d+\])\s*$/;
 
 export function kindOf(text: string): TextKind {
   let kind: TextKind = 'save';

@@ -137,8 +137,10 @@ function splitTarget(words: readonly Word[], first: number, columns: Columns): S
     return { target: a, protocol: b, fragment: c, next: first + 3 };
   if (isFragmentColumn(b) && isProtocol(a) && enough(first + 2))
     return { target: undefined, protocol: a, fragment: b, next: first + 2 };
-  if (isProtocol(b) && enough(first + 2)) return { target: a, protocol: b, fragment: undefined, next: first + 2 };
-  if (isProtocol(a) && enough(first + 1))
+  const blank = !isFragmentColumn(b) && !isFragmentColumn(c);
+  if (blank && isProtocol(b) && enough(first + 2))
+    return { target: a, protocol: b, fragment: undefined, next: first + 2 };
+  if (blank && isProtocol(a) && enough(first + 1))
     return { target: undefined, protocol: a, fragment: undefined, next: first + 1 };
   return undefined;
 }
