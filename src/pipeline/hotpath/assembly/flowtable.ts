@@ -18,12 +18,14 @@ export function setSlots(shift: i32): void {
   slotMask = (1 << (32 - shift)) - 1;
 }
 
-/** What of the index a lookup that begins in slot `home` will most likely find: the first that wanted to be there. */
-export function likely(home: u32, first: u32): u32 {
+/** Bits of a hash that an index slot holds. */
+const TAG: u32 = 63;
+
+/** What of the index a look-up of `hash`, whose first slot holds `first`, will most likely end at: the first with its tag. */
+export function likely(hash: u32, first: u32): u32 {
   let value = first;
-  let slot = home;
-  for (let distance: u32 = 0; value !== 0 && (value & 63) !== distance; ) {
-    distance++;
+  let slot = hash >>> slotShift;
+  while (value !== 0 && ((value ^ hash) & TAG) !== 0) {
     slot = (slot + 1) & slotMask;
     value = load<u32>(index + ((<usize>slot) << 2));
   }
@@ -49,8 +51,7 @@ export function find(source: i32, destination: i32, ports: i32, protocol: i32, h
   for (; ; distance++) {
     const value = load<u32>(index + ((<usize>slot) << 2));
     if (value === 0) break;
-    const displacement = value & 63;
-    if (displacement === distance || displacement === 63) {
+    if (((value ^ hash) & TAG) === 0) {
       const candidate = <i32>((value >>> 6) - 1);
       const entry = entries + ((<usize>(candidate >>> 1)) << 7);
       const tuple = entry + ((candidate & 1) === 0 ? 0 : 12);

@@ -75,7 +75,7 @@ export function begin(slabAt: usize, first: i32, last: i32): void {
   }
   let sum = 0;
   for (let k = 0; k < records; k++) {
-    const slot = likely(load<u32>(HASH + ((<usize>k) << 2)) >>> shift, load<u32>(SLOT + ((<usize>k) << 2)));
+    const slot = likely(load<u32>(HASH + ((<usize>k) << 2)), load<u32>(SLOT + ((<usize>k) << 2)));
     const entry = entries + ((<usize>((slot >>> 6) - (slot === 0 ? 0 : 1)) >>> 1) << 7);
     sum ^= load<i32>(entry) ^ load<i32>(entry, 64);
   }
