@@ -13,6 +13,10 @@ const { outputs, inputs } = (
     format: 'esm',
     target: 'node20',
     sourcemap: true,
+    // A third less to be scanned at every start; names stay, for stack traces.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    legalComments: 'none',
     metafile: true,
     logLevel: 'warning',
     // Optional, and native.

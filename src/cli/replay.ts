@@ -5,8 +5,7 @@ import { connectionEntries } from '../pipeline/connections.js';
 import { type Replay, type ReplayOptions, replay } from '../pipeline/replay.js';
 import { conntrackText } from '../report/conntrack.js';
 import { writeTextFile } from '../report/files.js';
-import { jsonReportText } from '../report/json.js';
-import { createProgress, type Progress } from '../report/progress.js';
+import type { Progress } from '../report/progress.js';
 import { terminalReport } from '../report/terminal.js';
 import type { ReplayResult, RuleCounters, WrittenText } from '../report/types.js';
 import { listChains } from '../rules/list.js';
@@ -106,6 +105,8 @@ async function run(named: readonly string[], options: CliOptions, signal: AbortS
   const rules = loadRules({ ...ruleFiles, unsupported: options.unsupported }, host, options.host);
   rules.warnings.forEach(warn);
   let progress: Progress | undefined;
+  // What many runs do not need is loaded by those that do.
+  const { createProgress } = process.stderr.isTTY ? await import('../report/progress.js') : {};
   const settings: ReplayOptions = {
     captures: captures.map(captureInput),
     host,
@@ -122,11 +123,10 @@ async function run(named: readonly string[], options: CliOptions, signal: AbortS
     tables: options.tables,
     signal,
     onStart: (totalBytes) => {
-      progress = createProgress({ stream: process.stderr, totalBytes });
+      progress = createProgress?.({ stream: process.stderr, totalBytes });
     },
     onProgress: (bytes, packets) => progress?.update(bytes, packets),
   };
-  // Only this option needs it.
   const { learnPorts } = options.learnPorts === true ? await import('../verify/recorded/run.js') : {};
   const learnt = await learnPorts?.(learningFrom(settings, options));
   const run = { ...settings, portChooser: learnt?.chooser };
@@ -134,6 +134,7 @@ async function run(named: readonly string[], options: CliOptions, signal: AbortS
   const texts = [...(done.result.texts ?? []), ...(await writeListings(done, options))];
   const result: ReplayResult = { ...done.result, texts: [...texts], ports: learnt?.ports };
   if (options.json !== undefined) {
+    const { jsonReportText } = await import('../report/json.js');
     const bytes = await writeTextFile(options.json, jsonReportText(result));
     texts.push({ path: options.json, what: 'report', bytes });
   }

@@ -23,13 +23,14 @@ export interface Seen {
   readonly packets: number;
 }
 
-const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'].flatMap(
-  (text) => parsePrefix(text) ?? [],
-);
+const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'];
+/** Parsed when first asked for: a run with a host file never asks. */
+let privatePrefixes: Prefix[] | undefined;
 
 /** Addresses of private networks (RFC 1918, RFC 6598, RFC 4193). */
 export function isPrivate(family: Family, words: Uint32Array): boolean {
-  return PRIVATE.some((prefix) => prefix.family === family && prefixContains(prefix, words));
+  privatePrefixes ??= PRIVATE.flatMap((text) => parsePrefix(text) ?? []);
+  return privatePrefixes.some((prefix) => prefix.family === family && prefixContains(prefix, words));
 }
 
 export function isInside(networks: readonly Prefix[], family: Family, words: Uint32Array): boolean {
