@@ -25,6 +25,7 @@ class Machine implements Host {
   readonly ip6tables: string | undefined;
   readonly ipset: string | undefined;
   readonly checksSourcesByRoute: boolean;
+  readonly prefixes4: readonly AddressRange4[];
   readonly inferred: boolean;
   readonly assumptions: readonly string[];
   private readonly byName: ReadonlyMap<string, HostInterface>;
@@ -47,6 +48,7 @@ class Machine implements Host {
     this.checksSourcesByRoute =
       description.rules !== undefined ||
       description.routes.some(({ family, type, kernel }) => family === 4 && type === 'local' && !kernel);
+    this.prefixes4 = prefixesOf(this.interfaces, description.routes);
     this.inferred = description.inferred ?? false;
     this.iptables = description.iptables;
     this.ip6tables = description.ip6tables;
@@ -93,4 +95,31 @@ class Machine implements Host {
       this.sysctls.get(interfaceSysctl(route.family, iface, 'ignore_routes_with_linkdown')) === '1';
     return set('all') || (route.device !== undefined && set(route.device));
   }
+}
+
+type AddressRange4 = Host['prefixes4'][number];
+
+/** Of every address: itself, its peer, its subnet with the first and the last address of it, its broadcast address. */
+function prefixesOf(interfaces: readonly HostInterface[], routes: readonly RouteDescription[]): AddressRange4[] {
+  const ranges = routes
+    .filter(({ family }) => family === 4)
+    .map(({ words, prefixLength }) => rangeOf(words[0] ?? 0, prefixLength));
+  for (const { addresses } of interfaces) {
+    for (const { family, words, peer, prefixLength, broadcast } of addresses) {
+      if (family !== 4) continue;
+      const address = words[0] ?? 0;
+      const far = peer?.[0] ?? address;
+      const subnet = rangeOf(far, prefixLength);
+      ranges.push(subnet);
+      for (const one of [address, far, subnet.min, subnet.max, broadcast ?? address])
+        ranges.push({ min: one, max: one });
+    }
+  }
+  return ranges;
+}
+
+function rangeOf(address: number, prefixLength: number): AddressRange4 {
+  const size = 2 ** (32 - prefixLength);
+  const min = Math.floor(address / size) * size;
+  return { min, max: min + size - 1 };
 }

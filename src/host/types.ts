@@ -141,6 +141,11 @@ export interface Host {
    * it else only makes sure that it is none of the host's (fib_validate_source).
    */
   readonly checksSourcesByRoute: boolean;
+  /**
+   * Ranges of IPv4 addresses that routes and addresses name: to all of them together, addresses that are in the same ranges
+   * are alike.
+   */
+  readonly prefixes4: readonly { readonly min: number; readonly max: number }[];
   /** Made up from rules and capture, not stated by anybody. */
   readonly inferred: boolean;
   /** Type of an address as `-m addrtype` sees it (kernel: inet_addr_type over the local table). */

@@ -26,6 +26,8 @@ export interface CompiledRule {
   readonly id: number;
   /** All of them must hold: what the chain's prefilter does not cover, fixed part first, then matches as written. */
   readonly predicates: readonly Predicate[];
+  /** What it makes of a packet depends on more than what its matches say they read, or it leaves something behind. */
+  readonly opaque: boolean;
   readonly target: CompiledTarget;
 }
 
@@ -119,8 +121,24 @@ function compileRule(
   keep: boolean,
 ): CompiledRule {
   const id = counters.add(`${rule.table}:${rule.chain}:${rule.number}`, keep ? rule.packets : 0, keep ? rule.bytes : 0);
-  if (rule.unsupported) return { id, predicates: [() => false], target: { kind: 'none' } };
-  return { id, predicates: compilePredicates(rule, context), target: compileTarget(rule, chains, context) };
+  if (rule.unsupported) return { id, predicates: [() => false], opaque: false, target: { kind: 'none' } };
+  const target = compileTarget(rule, chains, context);
+  const opaque = isOpaque(target) || rule.matches.some((use) => use.extension.reads?.(use.options) === undefined);
+  return { id, predicates: compilePredicates(rule, context), opaque, target };
+}
+
+function isOpaque(target: CompiledTarget): boolean {
+  switch (target.kind) {
+    case 'effect':
+    case 'notrack':
+    case 'zone':
+    case 'reject':
+      return true;
+    case 'nat':
+      return target.byAddress === true;
+    default:
+      return false;
+  }
 }
 
 function compilePredicates(rule: Rule, context: CompileContext): Predicate[] {

@@ -56,8 +56,10 @@ import { conntrackSettings } from './conntrack/timeouts.js';
 import type { OutputFragment } from './defrag/fragment.js';
 import { Fragments } from './defrag/fragments.js';
 import { type FastCounters, fastCounters } from './fastcounters.js';
-import { BATCH, FastPath, NOT_FAST, PATH_LOCAL } from './fastpath.js';
+import { BATCH, FastPath, NOT_FAST, PATH_LOCAL, TTL_DELTA } from './fastpath.js';
 import { Ipv6Stack, statesIpv6 } from './ipv6stack.js';
+import { packetClasses } from './megaflows/classes.js';
+import { FirstPackets } from './megaflows/firstpackets.js';
 import type { PortChooser } from './nat/portchoice.js';
 import { addressesDelta } from './nat/rewrite.js';
 import { NatSetup } from './nat/setup.js';
@@ -84,8 +86,6 @@ import {
 import { RouteCache } from './routecache.js';
 import { newRouting } from './routing.js';
 import { VlanTags } from './vlantags.js';
-
-const TTL_DELTA = 0xfffe;
 
 export interface EngineOptions {
   readonly seed: number;
@@ -138,6 +138,7 @@ export class Engine {
   private readonly expired: ExpiredAnswers | undefined;
   private readonly fast: FastCounters;
   private readonly fastPath: FastPath | undefined;
+  private readonly firstPackets: FirstPackets | undefined;
   private readonly routing = newRouting();
   private readonly from = new Tuple();
   private readonly to = new Tuple();
@@ -228,13 +229,34 @@ export class Engine {
       this.expired = new ExpiredAnswers(this.fragments, ipv4, () => this.ipv6Stack?.answering);
     }
     // The fast path does not count what a connection carries.
-    if (this.conntrack !== undefined && !kept.accounts && options.fastPath !== false)
+    if (this.conntrack !== undefined && !kept.accounts && options.fastPath !== false) {
       this.fastPath = new FastPath(this.table, this.conntrack, this.fast);
+      // Where a real host's choices are followed, or the host answers, each packet is looked at.
+      const each = portChooser !== undefined || options.hostPackets === true || this.routes.dependsOn.any;
+      const classes = each || evaluated === undefined ? undefined : packetClasses(evaluated, host);
+      if (classes !== undefined)
+        this.firstPackets = new FirstPackets({
+          classes,
+          conntrack: this.conntrack,
+          nat,
+          clock: this.clock,
+          random,
+          counters: this.counters,
+          path: this.path,
+          policies: this.fast.policies,
+          packet: new Packet(host, this.table),
+        });
+    }
   }
 
   /** IPv6's own rules, counters and connections; undefined before the first IPv6 packet where there are no rules. */
   get ipv6(): Ipv6Stack | undefined {
     return this.ipv6Stack;
+  }
+
+  /** Connections that took a remembered way instead of walking the chains. */
+  get remembered(): number {
+    return this.firstPackets?.taken ?? 0;
   }
 
   /** Now, in milliseconds since the first packet, as the flow table keeps it. */
@@ -252,7 +274,16 @@ export class Engine {
     this.fast.add(forwarded, forwardedBytes, delivered, deliveredBytes);
   }
 
-  /** Judges record i without a look at the fast path, which can't take it. */
+  /**
+   * Begins a connection with record i, if its way is known before it takes it: its reference in the flow table, by which
+   * it is to be finished; else -1, and it is for `trackHookByHook`. `ingress`: as stated.
+   */
+  begin(slab: Slab, columns: PacketColumns, i: number, ingress: number): number {
+    if (this.firstPackets === undefined || this.bridges?.isBridged(ingress) === true) return -1;
+    return this.firstPackets.take(slab, columns, i, ingress);
+  }
+
+  /** Judges record i without a look at the fast path, which can't take it; `begin` may have refused it. */
   trackHookByHook(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number): void {
     results.clear(i, i + 1);
     this.one(slab, columns, results, i);
@@ -315,11 +346,24 @@ export class Engine {
       const next = fast.follow(slab, columns, results, this.clock, from, i, to);
       fast.rewrite(slab.view, columns, results, from, i, next);
       if (next === to) return;
-      if (fast.outcome === NOT_FAST) this.one(slab, columns, results, next);
+      if (fast.outcome === NOT_FAST) this.beginOrTrack(slab, columns, results, fast, from, next);
       else this.resume(slab, columns, results, next, fast.reference(from, next), fast.outcome);
       fast.lookUpAgain(columns, from, next + 1, to);
       i = next;
     }
+  }
+
+  private beginOrTrack(
+    slab: Slab,
+    columns: PacketColumns,
+    results: ResultColumns,
+    fast: FastPath,
+    from: number,
+    i: number,
+  ): void {
+    const reference = this.begin(slab, columns, i, results.ingress[i] as number);
+    if (reference < 0) this.one(slab, columns, results, i);
+    else fast.begin(slab.view, columns, results, from, i, reference);
   }
 
   /** A record on the slow path, or past all paths. */
@@ -396,6 +440,7 @@ export class Engine {
     const entry = bridges?.isBridged(ingress) ? bridges.entry(slab, columns, i, ingress, packet) : undefined;
     const gathers = packet.isFragment && (entry === undefined || !isPastHost(entry));
     if (gathers && !this.gather(results, i, ingress)) return;
+    if (!tracked) this.firstPackets?.beginRecord();
     if (ingress === INGRESS_LOCAL) path.send(packet);
     else if (bridges !== undefined && entry !== undefined) path.receiveOnBridge(packet, entry, bridges, tracked);
     else path.receive(packet, ingress, tracked);
@@ -413,6 +458,7 @@ export class Engine {
     if (path.looped !== undefined) this.deliverCopy(slab, columns, results, i, path, packet);
     this.addAnswers(slab, columns, i, this.answers);
     this.rememberPath(columns, i, ingress);
+    if (!tracked) this.firstPackets?.endRecord(packet, ingress);
     path.finish(packet);
   }
 

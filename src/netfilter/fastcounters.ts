@@ -10,6 +10,8 @@ export interface FastCounters {
   /** True when every per-packet chain on the way is empty with policy ACCEPT: FORWARD's way, INPUT's way. */
   readonly forwardIsPlain: boolean;
   readonly inputIsPlain: boolean;
+  /** Counters of those chains' policies, which `add` counts. */
+  readonly policies: ReadonlySet<number>;
   /** Notes packets that were forwarded, and those delivered to the host; bytes by the IP total length. */
   add(forwarded: number, forwardedBytes: number, delivered: number, deliveredBytes: number): void;
   /** Adds what was gathered to the policies' counters. */
@@ -32,6 +34,7 @@ export function fastCounters(tables: ReadonlyMap<TableName, CompiledTable>, coun
   return {
     forwardIsPlain: forward !== undefined,
     inputIsPlain: input !== undefined,
+    policies: new Set([...(forward ?? []), ...(input ?? [])]),
     add(forwarded, forwardedBytes, delivered, deliveredBytes) {
       totals.forwardPackets += forwarded;
       totals.forwardBytes += forwardedBytes;

@@ -51,10 +51,12 @@ import {
 export const BATCH = 128;
 /** Half of META_PATH that stands for delivery to the host. */
 export const PATH_LOCAL = 0xffff;
+/** Partial sum of taking 1 from the TTL. */
+export const TTL_DELTA = 0xfffe;
 /** Outcome of `follow`: the packet has to take the slow path, untouched. */
 export const NOT_FAST = 0;
 /** Flags of packets that the fast path must not see. */
-const NOT_PLAIN = FLAG_OUTGOING | FLAG_OTHER_HOST | FLAG_BAD_CHECKSUM | FLAG_TO_GROUP;
+export const NOT_PLAIN = FLAG_OUTGOING | FLAG_OTHER_HOST | FLAG_BAD_CHECKSUM | FLAG_TO_GROUP;
 
 export class FastPath {
   /** Reference of each packet of the batch, -1 without one. */
@@ -92,6 +94,20 @@ export class FastPath {
     }
     this.links = table.links;
     this.unlinks = table.unlinks;
+  }
+
+  /** Takes record i for a packet of the connection that it has just begun, and finishes it. `from`: start of the batch. */
+  begin(
+    view: DataView,
+    columns: PacketColumns,
+    results: ResultColumns,
+    from: number,
+    i: number,
+    reference: number,
+  ): void {
+    this.references[i - from] = reference;
+    results.state[i] = CT_NEW;
+    this.rewrite(view, columns, results, from, i, i + 1);
   }
 
   /** Reference (entry * 2 + direction) of record i, -1 without one. */

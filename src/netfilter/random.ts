@@ -1,4 +1,6 @@
 /** Random numbers from a seed: the same run gives the same bytes everywhere (xorshift128, Marsaglia 2003). */
+export type RandomState = readonly [number, number, number, number];
+
 export class Random {
   private x: number;
   private y: number;
@@ -19,6 +21,15 @@ export class Random {
     this.y = next();
     this.z = next();
     this.w = next() | 1;
+  }
+
+  /** What comes next, to be had again by `restore`. */
+  save(): RandomState {
+    return [this.x, this.y, this.z, this.w];
+  }
+
+  restore(state: RandomState): void {
+    [this.x, this.y, this.z, this.w] = state;
   }
 
   /** Unsigned 32-bit number. */

@@ -1,5 +1,6 @@
 /** Walking a chain: rules in order, jumps, returns, the policy; counters as the kernel counts (ipt_do_table). */
 import type { NatRange } from '../rules/extension.js';
+import type { BuiltinChain } from '../rules/types.js';
 import type { CompiledChain, CompiledRule, RuleCounterTable } from './compile.js';
 import type { Packet } from './packet.js';
 import { Prefilter } from './prefilter.js';
@@ -24,10 +25,22 @@ export interface WalkActions {
   zone(packet: Packet, zone: number | 'mark', directions: number): void;
 }
 
+/** What walks did, noted while somebody wants to know. */
+export interface WalkTrace {
+  /** Rules and policies that counted the packet, in order. */
+  readonly counted: number[];
+  /** What NAT rules asked for; `range` undefined: no address to map to. */
+  readonly translations: { readonly range: NatRange | undefined; readonly rule: number; readonly hook: BuiltinChain }[];
+  /** A rule was asked that is opaque (see CompiledRule). */
+  opaque: boolean;
+}
+
 export class ChainWalker {
   private readonly prefilter = new Prefilter();
   /** Rules looked at, a deterministic figure. */
   evaluated = 0;
+  /** Undefined: nobody wants to know. */
+  trace: WalkTrace | undefined;
   /** Rule or policy that gave the last verdict; index into the counters. */
   decidedBy = -1;
 
@@ -58,6 +71,7 @@ export class ChainWalker {
       }
       this.evaluated++;
       const rule = rules[k] as CompiledRule;
+      if (rule.opaque && this.trace !== undefined) this.trace.opaque = true;
       if (!matches(rule, packet)) {
         if (!packet.dropped) continue;
         this.decidedBy = rule.id;
@@ -110,12 +124,18 @@ export class ChainWalker {
         return 0;
       case 'nat':
         this.decidedBy = rule.id;
-        return this.actions.nat(packet, target.range(packet), rule.id) ? WALK_ACCEPT : WALK_DROP;
+        return this.translate(packet, target.range(packet), rule.id);
     }
+  }
+
+  private translate(packet: Packet, range: NatRange | undefined, rule: number): number {
+    this.trace?.translations.push({ range, rule, hook: packet.hook });
+    return this.actions.nat(packet, range, rule) ? WALK_ACCEPT : WALK_DROP;
   }
 
   private count(id: number, packet: Packet): void {
     const { packets, bytes } = this.counters;
+    if (this.trace !== undefined) this.trace.counted.push(id);
     packets[id] = (packets[id] as number) + 1;
     bytes[id] = (bytes[id] as number) + packet.totalLength;
   }

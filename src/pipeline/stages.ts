@@ -118,9 +118,12 @@ export class Stages {
     return {
       slow: (i) => this.judge(bench, i, i + 1),
       parsed: (i, ingress) => {
+        const begun = this.engine.begin(slab, columns, i, ingress);
+        if (begun >= 0) return begun;
         results.ingress[i] = ingress;
         this.engine.trackHookByHook(slab, columns, results, i);
         this.passOn(bench, i, i + 1);
+        return -1;
       },
       judged: (i, reference, result) => {
         this.parse(bench, i, i + 1);

@@ -69,6 +69,25 @@ export interface CompileContext {
   readonly shared: SharedState;
 }
 
+/** Numbers from `min` to `max`, both included. */
+export interface NumberRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+/**
+ * What of an IPv4 packet beside its protocol, its interfaces and how it stands to its connection a match looks at: packets
+ * whose fields are in the same ranges, or in none, are the same to it. Addresses in host order.
+ */
+export interface HeaderReads {
+  readonly sources?: readonly NumberRange[];
+  readonly destinations?: readonly NumberRange[];
+  readonly sourcePorts?: readonly NumberRange[];
+  readonly destinationPorts?: readonly NumberRange[];
+  /** Byte 13 of the TCP header. */
+  readonly tcpFlags?: boolean;
+}
+
 /** Notes the state of a match as it is now; what it returns brings that back. */
 export type StateSaver = () => () => void;
 
@@ -112,6 +131,11 @@ export interface MatchExtension<O> extends ExtensionBase<O> {
    * options have none. Lets a chain pass over rules without asking each of them.
    */
   destinationPorts?(options: O): { readonly min: number; readonly max: number } | undefined;
+  /**
+   * What it goes by for the first packet of a connection, when that is all there is: nothing is counted, drawn or taken
+   * from the clock. Undefined: it has to be asked about each packet.
+   */
+  reads?(options: O): HeaderReads | undefined;
   compile(options: O, context: CompileContext): (packet: PacketContext) => boolean;
 }
 
@@ -134,7 +158,13 @@ export type TargetAction =
   | { readonly kind: 'notrack' }
   /** The zone that the packet is to be tracked in; `directions` as in CtOptions. */
   | { readonly kind: 'zone'; readonly zone: number | 'mark'; readonly directions: number }
-  | { readonly kind: 'nat'; readonly manipulation: 'src' | 'dst'; range(packet: PacketContext): NatRange | undefined };
+  | {
+      readonly kind: 'nat';
+      readonly manipulation: 'src' | 'dst';
+      /** The range depends on the packet's own addresses (NETMAP), not only on the way it takes. */
+      readonly byAddress?: boolean;
+      range(packet: PacketContext): NatRange | undefined;
+    };
 
 /**
  * Where NAT may map to (kernel: nf_nat_range2). `range()` above returns the same object for every packet when it can;

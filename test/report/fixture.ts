@@ -99,6 +99,7 @@ export const NO_HOST: Host = {
   lookUp: () => undefined,
   routingDependsOn: () => ({ any: false, source: false, ingress: false, mark: false, tos: false, ports: false }),
   checksSourcesByRoute: false,
+  prefixes4: [],
   inferred: false,
   addressType: () => 'unicast',
   sysctl: () => undefined,

@@ -39,6 +39,7 @@ export function fakeHost(parts: {
     lookUp: () => undefined,
     routingDependsOn: () => ({ any: false, source: false, ingress: false, mark: false, tos: false, ports: false }),
     checksSourcesByRoute: false,
+    prefixes4: [],
     inferred: false,
     addressType: (_, address) => types.get(address.join()) ?? 'unicast',
     sysctl: () => undefined,

@@ -257,6 +257,19 @@ export class Conntrack {
     this.created--;
   }
 
+  /** A fresh entry, or -1 where one could be had only by giving up another. */
+  allocateIfRoom(): number {
+    const { max } = this.settings;
+    return max !== 0 && this.countTogether() >= max ? -1 : this.table.allocate();
+  }
+
+  /** As `confirm` for an entry whose tuples are known to be free. */
+  linkFree(entry: number, now: number): void {
+    this.table.link(entry);
+    this.created++;
+    this.sweep(now);
+  }
+
   /**
    * The host resets the packet's connection itself. One that is not confirmed, or is closed already, stays what it is
    * (kernel: nf_conntrack_tcp_set_closing).

@@ -43,8 +43,11 @@ export interface HotPathOptions {
 export interface OtherPackets {
   /** Takes record i through all stages. */
   slow(i: number): void;
-  /** The same for one whose columns are filled and whose stated ingress is known, and which no fast path can take. */
-  parsed(i: number, ingress: number): void;
+  /**
+   * The same for one whose columns are filled and whose stated ingress is known, and which is of no connection with a known
+   * way. Not when it begins one: then its reference, for the loops to finish it by; else -1.
+   */
+  parsed(i: number, ingress: number): number;
   /** The same for a segment of a known connection that TCP tracking has judged already (TRACK_*, not ACCEPT). */
   judged(i: number, reference: number, result: number): void;
 }
@@ -157,8 +160,11 @@ export class HotPath {
         if (i === last) break;
         accepted = 0;
         if ((stop & 3) === STOP_TCP) accepted = this.followTcp(slab, i, others);
-        else if ((stop & 3) === STOP_PARSED) others.parsed(i, loops.fill(i));
-        else others.slow(i);
+        else if ((stop & 3) === STOP_PARSED) {
+          const begun = others.parsed(i, loops.fill(i));
+          accepted = begun < 0 ? 0 : 1;
+          if (accepted === 1) loops.setReference(begun);
+        } else others.slow(i);
         this.followTable();
         next = i + 1 - accepted;
       }

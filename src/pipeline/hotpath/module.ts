@@ -46,6 +46,7 @@ export interface HotExports {
   begin(slab: number, first: number, last: number): void;
   run(next: number, last: number, accepted: number): number;
   stoppedReference(): number;
+  setReference(reference: number): void;
   parsedIp(i: number): number;
   parsedEnd(i: number): number;
   fill(i: number): number;

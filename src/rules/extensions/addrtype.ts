@@ -132,6 +132,8 @@ export const addrtype: MatchExtension<AddrtypeOptions> = {
     if (destination !== undefined) text += ` dst-type ${destination.negated ? '!' : ''}${formatTypes(destination)}`;
     return limit === undefined ? text : `${text} limit-${limit}`;
   },
+  // Types come of the host's own addresses and routes.
+  reads: () => ({}),
   compile({ source, destination, limit }, { host, family }) {
     const interfaceOf = (packet: PacketContext): InterfaceIndex | undefined => {
       if (limit === undefined) return undefined;

@@ -27,6 +27,7 @@ export const comment: MatchExtension<string> = {
   list(text) {
     return `/* ${text} */`;
   },
+  reads: () => ({}),
   compile() {
     return () => true;
   },

@@ -187,6 +187,11 @@ export const conntrack: MatchExtension<ConntrackOptions> = {
   list(options, family, names) {
     return describe(options, family, '', names).join(' ');
   },
+  reads({ state, ...others }) {
+    const { addresses, ports, protocol, status, expire, direction } = others;
+    const asksMore = [protocol, status, expire, direction].some((option) => option !== undefined);
+    return state === undefined || asksMore || addresses.length + ports.length > 0 ? undefined : {};
+  },
   compile(options) {
     const { state } = options;
     const mask = state?.value ?? 0;

@@ -1,7 +1,7 @@
 /** `-m iprange`: addresses from one to another (kernel: net/netfilter/xt_iprange.c). */
 import { formatAddress } from '../../host/address.js';
 import type { Family } from '../../host/types.js';
-import type { MatchExtension, ParseContext, ParsedOption } from '../extension.js';
+import type { MatchExtension, NumberRange, ParseContext, ParsedOption } from '../extension.js';
 import { compareAddresses } from '../values/addresses.js';
 import { parseAddressRange } from '../values/nat-range.js';
 import { argument, bang, find, option, requireOne } from './support.js';
@@ -59,6 +59,13 @@ export const iprange: MatchExtension<IprangeOptions> = {
       words.push(`destination IP range ${bang(destination.negated)}${formatRange(destination, family)}`);
     }
     return words.join(' ');
+  },
+  reads({ source, destination }) {
+    const range = ({ min, max }: AddressRange): NumberRange => ({ min: min[0] ?? 0, max: max[0] ?? 0 });
+    return {
+      sources: source === undefined ? [] : [range(source)],
+      destinations: destination === undefined ? [] : [range(destination)],
+    };
   },
   compile({ source, destination }) {
     return (packet) => {

@@ -30,6 +30,7 @@ export const mark: MatchExtension<MarkOptions> = {
   list(options) {
     return `mark match ${bang(options.negated)}${formatMaskedMark(options)}`;
   },
+  reads: () => ({}),
   compile({ negated, value, mask }) {
     return (packet) => ((packet.mark & mask) >>> 0 === value) !== negated;
   },

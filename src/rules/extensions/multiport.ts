@@ -57,6 +57,12 @@ export const multiport: MatchExtension<MultiportOptions> = {
   list({ which, negated, ranges }, _, names) {
     return `multiport ${which} ${negated ? ' !' : ''}${ranges.map((range) => listPortRange(range, names)).join(',')}`;
   },
+  reads({ which, ranges }) {
+    return {
+      sourcePorts: which === 'dports' ? [] : ranges,
+      destinationPorts: which === 'sports' ? [] : ranges,
+    };
+  },
   compile({ which, negated, ranges }) {
     const bounds = Uint16Array.from(ranges.flatMap(({ min, max }) => [min, max]));
     const source = which !== 'dports';

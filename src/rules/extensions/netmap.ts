@@ -42,6 +42,7 @@ export const netmap: TargetExtension<Network> = {
   compile({ address, mask }) {
     return {
       kind: 'nat',
+      byAddress: true,
       // The hook decides for NETMAP: see TargetAction.
       manipulation: 'dst',
       range(packet): NatRange {

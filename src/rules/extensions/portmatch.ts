@@ -1,5 +1,5 @@
 /** `--sport` and `--dport`, which the matches tcp and udp have alike (kernel: net/netfilter/xt_tcpudp.c). */
-import type { ListNames, ParseContext, ParsedOption } from '../extension.js';
+import type { HeaderReads, ListNames, ParseContext, ParsedOption } from '../extension.js';
 import { formatPortRange, listPortRange, type PortRange, parsePortRange } from '../values/ports.js';
 import { argument, bang, find, option } from './support.js';
 
@@ -48,6 +48,14 @@ export function listPorts({ sourcePorts, destinationPorts }: PortOptions, names?
 /** The only destination ports that a rule with these options can match; undefined: any may. */
 export function onlyDestinationPorts({ destinationPorts }: PortOptions): PortRange | undefined {
   return destinationPorts?.negated === false ? destinationPorts.value : undefined;
+}
+
+/** As MatchExtension.reads. */
+export function readsPorts({ sourcePorts, destinationPorts }: PortOptions): HeaderReads {
+  return {
+    sourcePorts: sourcePorts === undefined ? [] : [sourcePorts.value],
+    destinationPorts: destinationPorts === undefined ? [] : [destinationPorts.value],
+  };
 }
 
 /** Whether the ports of the header at `l4`, which is there, fit. */

@@ -156,7 +156,10 @@ export const recent: MatchExtension<RecentOptions> = {
       ttl: has(options, '--rttl'),
       name: name === undefined ? 'DEFAULT' : checkProcName(name, MAX_NAME, context),
       mask: parseMask(find(options, '--mask'), context),
-      side: options.findLast(({ name }) => name === '--rsource' || name === '--rdest')?.name === '--rdest' ? 'destination' : 'source',
+      side:
+        options.findLast(({ name }) => name === '--rsource' || name === '--rdest')?.name === '--rdest'
+          ? 'destination'
+          : 'source',
     };
   },
   print(options, family) {
@@ -179,4 +182,3 @@ export const recent: MatchExtension<RecentOptions> = {
     };
   },
 };
-

@@ -68,7 +68,12 @@ export const setTarget: TargetExtension<SetTargetOptions> = {
       context.fail('RULES_OPTIONS_EXCLUDE', `${stray.name} is for ${owner}`, stray.token, `add ${owner} NAME src`);
     }
     if (mapping !== undefined && !MAPS.some((name) => has(options, name))) {
-      context.fail('RULES_MISSING_OPTION', '--map-set needs --map-mark, --map-prio or --map-queue', mapping.token, 'add --map-mark');
+      context.fail(
+        'RULES_MISSING_OPTION',
+        '--map-set needs --map-mark, --map-prio or --map-queue',
+        mapping.token,
+        'add --map-mark',
+      );
     }
     if (mapping !== undefined && context.table !== 'mangle') {
       context.fail('RULES_WRONG_TABLE', '--map-set is not allowed here', mapping.token, 'it works in table mangle');
@@ -76,7 +81,12 @@ export const setTarget: TargetExtension<SetTargetOptions> = {
     const found = find(options, '--timeout');
     const timeout = found && parseUnsigned(argument(found).text, MAX_TIMEOUT);
     if (found !== undefined && timeout === undefined) {
-      context.fail('RULES_BAD_NUMBER', `"${argument(found).text}" is not a number of seconds`, argument(found), 'write a whole number');
+      context.fail(
+        'RULES_BAD_NUMBER',
+        `"${argument(found).text}" is not a number of seconds`,
+        argument(found),
+        'write a whole number',
+      );
     }
     return {
       add,

@@ -27,6 +27,7 @@ export const state: MatchExtension<StateOptions> = {
   list({ negated, mask }) {
     return `${bang(negated)}state ${formatStates(mask)}`;
   },
+  reads: () => ({}),
   compile({ negated, mask }) {
     return (packet) => ((packet.state & mask) !== 0) !== negated;
   },

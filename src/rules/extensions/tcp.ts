@@ -14,6 +14,7 @@ import {
   parseNegatable,
   parsePorts,
   printPorts,
+  readsPorts,
 } from './portmatch.js';
 import { argument, bang, exclusive, flag, option } from './support.js';
 
@@ -134,6 +135,8 @@ export const tcp: MatchExtension<TcpOptions> = {
     return text;
   },
   destinationPorts: onlyDestinationPorts,
+  reads: (options) =>
+    options.option === undefined ? { ...readsPorts(options), tcpFlags: options.flags !== undefined } : undefined,
   compile({ flags, option: kind, ...ports }, { backend }) {
     const tests = [...portTests(ports.sourcePorts, ports.destinationPorts), ...flagTests(flags)];
     if (backend === 'nft' && kind === undefined && tests.length > 0) return matchesFields(tests);

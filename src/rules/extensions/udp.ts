@@ -9,6 +9,7 @@ import {
   type PortOptions,
   parsePorts,
   printPorts,
+  readsPorts,
 } from './portmatch.js';
 
 const HEADER = 8;
@@ -24,6 +25,7 @@ export const udp: MatchExtension<PortOptions> = {
   print: printPorts,
   list: (ports, _, names) => `udp${listPorts(ports, names)}`,
   destinationPorts: onlyDestinationPorts,
+  reads: readsPorts,
   compile(ports, { backend }) {
     const tests = portTests(ports.sourcePorts, ports.destinationPorts);
     if (backend === 'nft' && tests.length > 0) return matchesFields(tests);

@@ -63,6 +63,11 @@ export function stoppedReference(): i32 {
   return reference;
 }
 
+/** The reference by which the record that `run` stopped at is to be finished. */
+export function setReference(value: i32): void {
+  reference = value;
+}
+
 /** Begins a batch of at most BATCH records: parses them and brings what they need of the flow table near. */
 export function begin(slabAt: usize, first: i32, last: i32): void {
   startBatch(slabAt, first);
