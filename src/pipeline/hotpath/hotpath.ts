@@ -6,7 +6,7 @@
 import type { PackedRecords, Slab } from '../../capture/slab.js';
 import type { Conntrack } from '../../netfilter/conntrack/conntrack.js';
 import { TRACK_ACCEPT } from '../../netfilter/conntrack/tcp.js';
-import { TCP_ESTABLISHED } from '../../netfilter/conntrack/timeouts.js';
+import { STATES, TRANSITIONS } from '../../netfilter/conntrack/tcptransitions.js';
 import type { Engine } from '../../netfilter/engine.js';
 import type { PacketColumns } from '../../packet/columns.js';
 import { IPV4_MIN_HEADER, ipv4TotalLength } from '../../packet/ipv4.js';
@@ -67,7 +67,13 @@ export class HotPath {
     const totals = new HotTotals(workspace, interfaces);
     const inputs = workspace.ints(MAX_INPUTS * INPUT_WORDS);
     const macs = workspace.bytes(MAC_BITS);
-    if ([totals.address, workspace.addressOf(inputs), workspace.addressOf(macs)].includes(-1)) return undefined;
+    const transitions = workspace.bytes(TRANSITIONS.length);
+    const timeouts = workspace.ints(STATES);
+    const placed = [inputs, macs, transitions, timeouts].map((array) => workspace.addressOf(array));
+    if ([totals.address, ...placed].includes(-1)) return undefined;
+    transitions.set(TRANSITIONS);
+    timeouts.set(engine.conntrack.settings.tcp);
+    loops.setTransitions(workspace.addressOf(transitions), workspace.addressOf(timeouts));
     return new HotPath(loops, options, engine.conntrack, totals, inputs, macs);
   }
 
@@ -93,7 +99,6 @@ export class HotPath {
     loops.setTimeouts(
       settings.udp,
       settings.udpStream,
-      settings.tcp[TCP_ESTABLISHED] as number,
       settings.tcpRetransmitted,
       settings.tcpUnacknowledged,
       settings.tcpMaxRetransmissions,
@@ -182,7 +187,7 @@ export class HotPath {
     return { begin: 0, end, records: this.loops.packedRecords() };
   };
 
-  /** A segment that is more than a plain acknowledgement: 1 when the loops may finish it. */
+  /** A segment out of the ordinary: 1 when the loops may finish it. */
   private followTcp(slab: Slab, i: number, others: OtherPackets): number {
     const { loops, conntrack } = this;
     const reference = loops.stoppedReference();

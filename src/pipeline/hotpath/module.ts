@@ -36,11 +36,11 @@ export interface HotExports {
   setTimeouts(
     udp: number,
     udpStream: number,
-    tcp: number,
     retransmitted: number,
     unacknowledged: number,
     maxRetransmissions: number,
   ): void;
+  setTransitions(transitions: number, timeouts: number): void;
   setTable(entries: number, index: number): void;
   setSlots(shift: number): void;
   begin(slab: number, first: number, last: number): void;

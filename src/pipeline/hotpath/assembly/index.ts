@@ -29,12 +29,14 @@ import {
 import { parse } from './parse';
 import { clock, udpStreamTimeout, udpTimeout } from './settings';
 import { established } from './tcp';
+import { followSegment } from './tcpsegment';
 
 export { BATCH, fill, parsedEnd, parsedIp } from './batch';
 export { setColumns, setInputs, setRecords } from './columns';
 export { setSlots, setTable } from './flowtable';
 export { pack, packedRecords } from './pack';
 export { setPolicy, setTimeouts } from './settings';
+export { setTransitions } from './tcpstate';
 
 /** Why `run` stopped before the batch's end. */
 const STOP_NONE: i32 = 0;
@@ -42,7 +44,7 @@ const STOP_NONE: i32 = 0;
 /** The record is none for these loops: it was not parsed. */
 const STOP_SLOW: i32 = 1;
 
-/** A TCP segment of a known connection that is more than a plain acknowledgement inside the windows. */
+/** A TCP segment of a known connection, out of the ordinary; it is untouched. */
 const STOP_TCP: i32 = 2;
 
 /** A packet that was parsed, of no known connection or with something out of the ordinary; it is untouched. */
@@ -131,7 +133,9 @@ function follow(i: i32, at: usize, protocol: i32): i32 {
     return STOP_PARSED;
   if (protocol === 6) {
     const l4 = ip + 20;
-    return established(entry, status, direction, l4, load<i32>(TOTAL + at) - 20, now) ? STOP_NONE : STOP_TCP;
+    const length = load<i32>(TOTAL + at) - 20;
+    if (established(entry, status, direction, l4, length, now)) return STOP_NONE;
+    return followSegment(entry, status, direction, l4, length, now) ? STOP_NONE : STOP_TCP;
   }
   followUdp(entry, status, now);
   return STOP_NONE;

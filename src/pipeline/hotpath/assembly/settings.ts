@@ -7,7 +7,6 @@ export let writeLocal: bool = false;
 // Timeouts, milliseconds.
 export let udpTimeout: i32 = 0;
 export let udpStreamTimeout: i32 = 0;
-export let tcpTimeout: i32 = 0;
 export let tcpRetransmitted: i32 = 0;
 export let tcpUnacknowledged: i32 = 0;
 export let tcpMaxRetransmissions: i32 = 0;
@@ -41,14 +40,12 @@ export function setPolicy(checksumMode: i32, local: bool, clockAt: usize, counte
 export function setTimeouts(
   udp: i32,
   udpStream: i32,
-  tcp: i32,
   retransmitted: i32,
   unacknowledged: i32,
   maxRetransmissions: i32,
 ): void {
   udpTimeout = udp;
   udpStreamTimeout = udpStream;
-  tcpTimeout = tcp;
   tcpRetransmitted = retransmitted;
   tcpUnacknowledged = unacknowledged;
   tcpMaxRetransmissions = maxRetransmissions;
