@@ -4,14 +4,18 @@
  */
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { buildInterface, buildPacket, buildSection } from '../../src/capture/pcapng.js';
 import { hostFromOptions } from '../../src/host/hostoptions.js';
+import { TcpTracker } from '../../src/netfilter/conntrack/tcp.js';
+import { connectionEntries } from '../../src/pipeline/connections.js';
 import { type ReplayOptions, replay } from '../../src/pipeline/replay.js';
 import { parseRules } from '../../src/rules/parse.js';
 import { temporaryFolder } from '../capture/build.js';
+import { conversationsOf, turn } from '../support/conversations.js';
+import { type Sent, withSysctls } from '../support/gateway.js';
 import { NETS, step, trafficOf } from '../support/nets.js';
-import { frame, pcapFile, udp } from '../support/packets.js';
+import { frame, pcapFile, TcpConnection, udp } from '../support/packets.js';
 
 const folder = temporaryFolder();
 const PEER = '02:00:00:00:00:99';
@@ -43,11 +47,27 @@ const odd = fc.record({
   macs: fc.constantFrom('host', 'host', 'host', 'host', 'broadcast', 'other', 'own'),
 });
 
+/** What makes the rarer timeouts of TCP common. */
+const HASTY = {
+  'net.netfilter.nf_conntrack_tcp_max_retrans': '1',
+  'net.netfilter.nf_conntrack_tcp_timeout_max_retrans': '20',
+  'net.netfilter.nf_conntrack_tcp_timeout_unacknowledged': '40',
+};
+const LIBERAL = { 'net.netfilter.nf_conntrack_tcp_be_liberal': '1', 'net.netfilter.nf_conntrack_tcp_loose': '0' };
+
 describe.each(NETS)('%s', (name, net) => {
   const described = hostFromOptions({ iface: net.options.iface, route: net.options.route });
   const iface = net.options.iface.map((text, k) => text.replace(/^([^=@]+)=/, `$1@${macOf(k)}=`));
   const host = hostFromOptions({ iface, route: net.options.route });
   const rules = parseRules(net.options.rules ?? '', { file: 'rules', family: 4, unsupported: 'stop' });
+
+  const captureOf = (of: string, sent: readonly Sent[]) => {
+    const frames = sent.map(({ packet, at = 0, iface: from }) => {
+      const index = described.interfaceByName(from)?.index ?? 0;
+      return { at, frame: frame(PEER, macOf(index), packet) };
+    });
+    return [{ path: folder(`${of}.pcap`, pcapFile(frames, 1)) }];
+  };
 
   it('comes out of the hot path as of the stages', async () => {
     let runs = 0;
@@ -93,6 +113,22 @@ describe.each(NETS)('%s', (name, net) => {
       { numRuns: 25 },
     );
   }, 30_000);
+
+  it('follows TCP conversations in the hot path as in the stages', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(turn, { minLength: 50, maxLength: 300, size: 'max' }),
+        fc.constantFrom({}, {}, HASTY, LIBERAL),
+        async (turns, sysctl) => {
+          const captures = captureOf('talk', conversationsOf(turns, net));
+          const common = { captures, host: withSysctls(host, sysctl), rules };
+          const stages = await outcome({ ...common, output: folder('talk-plain.pcap'), hotPath: false });
+          expect(await outcome({ ...common, output: folder('talk-hot.pcap') })).toEqual(stages);
+        },
+      ),
+      { numRuns: 25 },
+    );
+  }, 30_000);
 });
 
 describe('a gateway', () => {
@@ -118,6 +154,25 @@ describe('a gateway', () => {
     const stages = await files('stages', false);
     expect(await files('hot', true)).toEqual(stages);
     expect(stages.map(({ iface, records }) => `${records} ${iface}`)).toEqual(['3 eth0', '3 undefined', '2 eth1']);
+  });
+
+  it('follows a connection from its SYN+ACK to its last ACK without the stages', async () => {
+    const connection = new TcpConnection('10.0.0.7:4000', '192.0.2.9:80', { client: '192.0.2.1:4000' });
+    const sides = {
+      '>': (flags: string) => frame(PEER, macOf(1), connection.fromClient(flags, flags === 'PA' ? 'request' : '')),
+      '<': (flags: string) => frame(PEER, macOf(0), connection.fromServer(flags, flags === 'PA' ? 'answer' : '')),
+    };
+    const frames = [
+      ...[sides['>']('S'), sides['<']('SA'), sides['>']('A'), sides['>']('PA'), sides['<']('PA')],
+      ...[sides['>']('FA'), sides['<']('FA'), sides['>']('A')],
+    ].map((bytes, at) => ({ at, frame: bytes }));
+    const packet = vi.spyOn(TcpTracker.prototype, 'packet');
+    const captures = [{ path: folder('connection.pcap', pcapFile(frames, 1)) }];
+    const { result, engine } = await replay({ captures, host, rules, hotPath: true });
+    expect(result.verdicts).toMatchObject({ forward: 8, translated: 8 });
+    expect([...connectionEntries(engine)]).toMatchObject([{ tcpState: 'TIME_WAIT', assured: true, timeout: 120 }]);
+    expect(packet).toHaveBeenCalledTimes(1);
+    packet.mockRestore();
   });
 
   it.each([false, true])('translates what came just before a leap in time (hot path: %s)', async (hotPath) => {

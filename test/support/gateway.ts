@@ -190,7 +190,8 @@ export class TestGateway {
 }
 
 /** The host with these sysctls over its own. */
-function withSysctls(host: Host, sysctl: Readonly<Record<string, string>>): Host {
+/** The host with other sysctls than it states. */
+export function withSysctls(host: Host, sysctl: Readonly<Record<string, string>>): Host {
   const over = Object.create(host) as { sysctl: Host['sysctl'] };
   over.sysctl = (name) => sysctl[name] ?? host.sysctl(name);
   return over as Host;
