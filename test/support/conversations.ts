@@ -129,7 +129,8 @@ class Conversation {
     const { client, server } = this.next;
     const [own, other] = fromClient ? [client, server] : [server, client];
     const side = fromClient ? this.net.client(this.flow) : this.net.server(this.flow);
-    const ack = flags.includes('A') ? (other + offAck) | 0 : 0;
+    // What a segment without ACK says there must not matter.
+    const ack = flags.includes('A') ? (other + offAck) | 0 : each.offAck;
     const packet = tcp({
       src: side.source,
       dst: side.destination,
