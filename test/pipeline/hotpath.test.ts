@@ -15,7 +15,7 @@ import { temporaryFolder } from '../capture/build.js';
 import { conversationsOf, turn } from '../support/conversations.js';
 import { type Sent, withSysctls } from '../support/gateway.js';
 import { NETS, step, trafficOf } from '../support/nets.js';
-import { frame, pcapFile, TcpConnection, udp } from '../support/packets.js';
+import { frame, pcapFile, TcpConnection, tcp, udp } from '../support/packets.js';
 
 const folder = temporaryFolder();
 const PEER = '02:00:00:00:00:99';
@@ -53,6 +53,8 @@ const HASTY = {
   'net.netfilter.nf_conntrack_tcp_timeout_max_retrans': '20',
   'net.netfilter.nf_conntrack_tcp_timeout_unacknowledged': '40',
 };
+/** Shorter than CLOSE_WAIT's, so that it tells after how many retransmissions it holds. */
+const SHORT = { 'net.netfilter.nf_conntrack_tcp_timeout_max_retrans': '20' };
 const LIBERAL = { 'net.netfilter.nf_conntrack_tcp_be_liberal': '1', 'net.netfilter.nf_conntrack_tcp_loose': '0' };
 
 describe.each(NETS)('%s', (name, net) => {
@@ -173,6 +175,31 @@ describe('a gateway', () => {
     expect([...connectionEntries(engine)]).toMatchObject([{ tcpState: 'TIME_WAIT', assured: true, timeout: 120 }]);
     expect(packet).toHaveBeenCalledTimes(1);
     packet.mockRestore();
+  });
+
+  /** Rare in random conversations, or soon written over there: what is compared is the entry right after the last one. */
+  const from = (flags: string, seq: number, ack: number) =>
+    frame(PEER, macOf(1), tcp({ src: '10.0.0.7:4000', dst: '192.0.2.9:80', flags, seq, ack }));
+  const to = (flags: string, seq: number, ack: number) =>
+    frame(PEER, macOf(0), tcp({ src: '192.0.2.9:80', dst: '192.0.2.1:4000', flags, seq, ack }));
+  const opened = [from('S', 1000, 0), to('SA', 5000, 1001), from('A', 1001, 5001)];
+  const closing = [...opened, from('FA', 1001, 5001), to('A', 5001, 1002)];
+  it.each<[string, Uint8Array[]]>([
+    ['a SYN sent again, which does not prolong the entry', [from('S', 1000, 0), from('S', 1000, 0)]],
+    ['a SYN sent again that says something of acknowledging', [from('S', 1000, 0), from('S', 1000, -3)]],
+    ['an acknowledgement sent again while closing', [...closing, ...Array(3).fill(to('A', 5001, 1002))]],
+    ['one time less', [...closing, ...Array(2).fill(to('A', 5001, 1002))]],
+    ['more often than a byte can count', [...closing, ...Array(258).fill(to('A', 5001, 1002))]],
+    ['the FIN of the other side', [...closing, to('FA', 5001, 1002)]],
+    ['the last ACK', [...closing, to('FA', 5001, 1002), from('A', 1002, 5002)]],
+  ])('keeps of %s what the stages keep', async (_, frames) => {
+    const file = pcapFile(
+      frames.map((bytes, k) => ({ at: k / 8, frame: bytes })),
+      1,
+    );
+    const common = { captures: [{ path: folder('rare.pcap', file) }], host: withSysctls(host, SHORT), rules };
+    const stages = await outcome({ ...common, output: folder('rare-stages.pcap'), hotPath: false });
+    expect(await outcome({ ...common, output: folder('rare-hot.pcap') })).toEqual(stages);
   });
 
   it.each([false, true])('translates what came just before a leap in time (hot path: %s)', async (hotPath) => {

@@ -55,7 +55,7 @@ export const turn = fc.record({
       { weight: 2, arbitrary: fc.array(fc.integer({ min: -50, max: 3000 }), { minLength: 1, maxLength: 3 }) },
       { weight: 1, arbitrary: fc.array(fc.integer(), { minLength: 1, maxLength: 3 }) },
     ),
-    kind: fc.constantFrom('none', 'none', 'usual', 'usual', 'timestamp', 'malformed', 'ended'),
+    kind: fc.constantFrom('none', 'none', 'usual', 'usual', 'timestamp', 'malformed', 'cut', 'ended'),
   }),
   /** Milliseconds before it. */
   wait: fc.oneof(
@@ -151,6 +151,8 @@ function optionsOf({ options }: Turn, flags: string, ack: number): Uint8Array {
   const { scale, sack, edges, kind } = options;
   if (kind === 'none') return new Uint8Array(0);
   if (kind === 'timestamp') return TIMESTAMP;
+  // A window scale whose value would lie behind the header.
+  if (kind === 'cut') return Buffer.from([1, 1, 3, 3]);
   if (kind === 'malformed') return Buffer.from([1, 3, 9, 7]);
   const own = flags.includes('S')
     ? tcpOptions({ mss: 1460, sack, ...(scale === undefined ? {} : { scale }) })
