@@ -355,8 +355,11 @@ export class PacketPath {
     packet.outInterface = NO_INTERFACE;
     // Untracked fragments are not gathered again before they are delivered.
     const inPieces = packet.info === CT_UNTRACKED && layout !== undefined && packet.family === 4;
-    if (inPieces ? !this.comeInPieces(packet) : !this.hook(packet, 'PREROUTING', true)) return false;
-    return (packet.family === 6 || this.gatherLocally(packet)) && this.hook(packet, 'INPUT', true);
+    // What was INVALID is looked at as if it were new here.
+    const tracked = packet.info !== CT_NONE;
+    if (!tracked) Object.assign(packet, { info: CT_OFF, zone: 0, hasTemplate: false });
+    if (inPieces ? !this.comeInPieces(packet) : !this.hook(packet, 'PREROUTING', tracked)) return false;
+    return (packet.family === 6 || this.gatherLocally(packet)) && this.hook(packet, 'INPUT', tracked);
   }
 
   /** PREROUTING, for each fragment of the packet. False: not all of them came through. */
@@ -385,7 +388,7 @@ export class PacketPath {
    */
   private sendToItself(packet: Packet, egress: InterfaceIndex): void {
     const { fragments } = this.parts;
-    const { bytes, view, l3, end, isFragment } = packet;
+    const { bytes, view, l3, end, isFragment, info, zone, hasTemplate, entry, direction } = packet;
     const original = copyOf(packet);
     if (this.hook(packet, 'POSTROUTING', false) && this.comeIn(packet, egress)) this.looped = copyOf(packet).bytes;
     if (isFragment) {
@@ -394,6 +397,7 @@ export class PacketPath {
       packet.loadIpv4(bytes, view, l3, end);
     }
     restore(packet, original);
+    Object.assign(packet, { info, zone, hasTemplate, entry, direction });
     packet.inInterface = NO_INTERFACE;
     packet.outInterface = egress;
     this.verdict = VERDICT_DROP;

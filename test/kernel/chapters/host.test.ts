@@ -508,6 +508,26 @@ const LOOPBACK: readonly Case[] = [
     ],
   },
   {
+    name: 'what is INVALID in the zone of OUTPUT is looked at anew in PREROUTING, and tracked there',
+    host: withSettings(HOME_HOST, { 'net.netfilter.nf_conntrack_tcp_loose': '1' }),
+    rules: [
+      '-t raw -A OUTPUT -p tcp -j CT --zone 1',
+      '-t nat -A PREROUTING -i lo',
+      TRACK,
+      '-A INPUT -m conntrack --ctstate NEW',
+      '-A OUTPUT -m conntrack --ctstate INVALID',
+    ],
+    script: `
+      in  @local tcp 127.0.0.1:4000 > 127.0.0.1:80 S seq 100
+      host       same
+      in  @local tcp 127.0.0.1:80 > 127.0.0.1:4000 SA seq 900 ack 101 win 10
+      host       same
+      in  @local tcp 127.0.0.1:4000 > 127.0.0.1:80 A seq 900101 ack 901
+      host       same
+    `,
+    counters: ['filter [1:40] -A OUTPUT -m conntrack --ctstate INVALID', 'nat [1:40] -A PREROUTING -i lo'],
+  },
+  {
     name: 'a mark is kept over loopback',
     rules: ['-t mangle -A OUTPUT -j MARK --set-xmark 0x9/0xffffffff', '-A INPUT -i lo -m mark --mark 0x9'],
     script: `
