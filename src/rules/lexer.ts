@@ -32,7 +32,8 @@ export function* significantLines(text: string, file: string): Generator<SourceL
   }
 }
 
-function checkLine(line: string, file: string, number: number): void {
+/** Fails for a line that no tool takes: too long, or with a NUL in it. */
+export function checkLine(line: string, file: string, number: number): void {
   if (line.length > MAX_LINE) {
     throw new NatreplayError('RULES_LINE_TOO_LONG', `a line of ${line.length} characters (${MAX_LINE} is the most)`, {
       file,

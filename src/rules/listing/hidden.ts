@@ -49,8 +49,9 @@ function remarksOn(rules: readonly Rule[], table: Table, ruleset: Ruleset): Rema
   const remarks: Remark[] = [];
   let pairs = 0;
   for (const [i, rule] of rules.entries()) {
+    if (pairs > MOST_PAIRS) break;
+    if (!isTerminal(rule) || rule.matches.length > 0) continue;
     const rest = rules.slice(i + 1);
-    if (rest.length === 0 || !isTerminal(rule) || rule.matches.length > 0 || pairs > MOST_PAIRS) continue;
     pairs += rest.length;
     const hidden = rest.filter((other) => contains(rule, other));
     if (hidden.length === 0) continue;

@@ -147,12 +147,16 @@ function hashlimitWords([
   ];
 }
 
+/** XT_MAX_COMMENT_LEN less its end. */
+const LONGEST_COMMENT = 255;
+
 /** `/* text *\/`; the text may hold the end of a comment itself. */
 const comment: Phrase = {
   name: 'comment',
   *read(text, at) {
     if (!text.startsWith('/* ', at)) return;
-    for (let end = text.indexOf(' */', at + 2); end >= 0; end = text.indexOf(' */', end + 1))
+    const most = at + LONGEST_COMMENT + 3;
+    for (let end = text.indexOf(' */', at + 2); end >= 0 && end <= most; end = text.indexOf(' */', end + 1))
       yield { end: end + 3, words: ['-m', 'comment', '--comment', text.slice(at + 3, end)] };
   },
 };

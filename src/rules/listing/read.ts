@@ -3,7 +3,7 @@ import { NatreplayError } from '../../errors.js';
 import type { Family } from '../../host/types.js';
 import { checkRuleset } from '../check.js';
 import { buildRuleset, type DraftChain, DraftTable } from '../draft.js';
-import { type SourceLine, splitWords } from '../lexer.js';
+import { checkLine, type SourceLine, splitWords } from '../lexer.js';
 import { Problems } from '../problems.js';
 import type { ParseOptions, Ruleset, TableName } from '../types.js';
 import { hiddenInterfaces } from './hidden.js';
@@ -107,6 +107,7 @@ function readRows(
   if (!columns.interfaces) withoutInterfaces();
   for (const line of rows) {
     problems.guard(() => {
+      checkLine(line.text, file, line.number);
       const { words, counters } = readRow(line, columns, { file, family, chains: table.chains });
       table.addRule('-A', { text: name, column: 1, quoted: false }, words, counters, line);
     });
@@ -144,9 +145,13 @@ export function readCommands(text: string, options: ParseOptions, told: TableNam
   }
   return reader.finish(told, (table, _, sections, problems) => {
     for (const section of sections)
-      for (const line of reader.lines(section))
-        problems.guard(() => table.command(splitWords(line, options.file), line));
+      for (const line of reader.lines(section)) problems.guard(() => commandLine(table, line, options.file));
   });
+}
+
+function commandLine(table: DraftTable, line: SourceLine, file: string): void {
+  checkLine(line.text, file, line.number);
+  table.command(splitWords(line, file), line);
 }
 
 /** Gathers sections, then makes tables of them. */
