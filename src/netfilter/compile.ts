@@ -1,4 +1,5 @@
 /** From rules as written to chains as walked: names become references, matches become closures over the packet. */
+import { NatreplayError } from '../errors.js';
 import type { Host } from '../host/types.js';
 import type { PacketContext } from '../rules/context.js';
 import type { CompileContext, TargetAction } from '../rules/extension.js';
@@ -93,7 +94,9 @@ export function compileRuleset(
     for (const chain of table.chains.values()) {
       const compiled = chains.get(chain.name);
       if (compiled === undefined) continue;
-      compiled.rules = chain.rules.map((rule) => compileRule(rule, chains, context, counters, keepCounters));
+      compiled.rules = chain.rules.map((rule) =>
+        compileRule(rule, chains, context, counters, keepCounters, ruleset.file),
+      );
       if (context.family === 4) compiled.prefilter = prefilterOf(chain.rules, context.host);
     }
     const hooks = new Map<BuiltinChain, CompiledChain>();
@@ -119,26 +122,40 @@ function compileRule(
   context: CompileContext,
   counters: RuleCounterTable,
   keep: boolean,
+  file: string,
 ): CompiledRule {
   const id = counters.add(`${rule.table}:${rule.chain}:${rule.number}`, keep ? rule.packets : 0, keep ? rule.bytes : 0);
   if (rule.unsupported) return { id, predicates: [() => false], opaque: false, target: { kind: 'none' } };
-  const target = compileTarget(rule, chains, context);
-  const opaque = isOpaque(target) || rule.matches.some((use) => use.extension.reads?.(use.options) === undefined);
-  return { id, predicates: compilePredicates(rule, context), opaque, target };
+  try {
+    const target = compileTarget(rule, chains, context);
+    const opaque = isOpaque(target) || rule.matches.some((use) => use.extension.reads?.(use.options) === undefined);
+    return { id, predicates: compilePredicates(rule, context), opaque, target };
+  } catch (error) {
+    throw atRule(error, rule, file);
+  }
 }
 
 function isOpaque(target: CompiledTarget): boolean {
   switch (target.kind) {
-    case 'effect':
-    case 'notrack':
-    case 'zone':
-    case 'reject':
-      return true;
+    case 'none':
+    case 'accept':
+    case 'drop':
+    case 'return':
+    case 'jump':
+    case 'goto':
+      return false;
     case 'nat':
       return target.byAddress === true;
     default:
-      return false;
+      return true;
   }
+}
+
+/** What is wrong with a rule on this host (a set that it lacks) is wrong at that rule. */
+function atRule(error: unknown, rule: Rule, file: string): unknown {
+  if (!(error instanceof NatreplayError) || error.place.line !== undefined) return error;
+  const { code, what, advice, exitCode } = error;
+  return new NatreplayError(code, what, { file, line: rule.line, advice, exitCode });
 }
 
 function compilePredicates(rule: Rule, context: CompileContext): Predicate[] {

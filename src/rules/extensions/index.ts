@@ -6,6 +6,9 @@ import { bpf } from './bpf.js';
 import { cgroup } from './cgroup.js';
 import { cluster } from './cluster.js';
 import { comment } from './comment.js';
+import { connbytes } from './connbytes.js';
+import { connlabel } from './connlabel.js';
+import { connlimit } from './connlimit.js';
 import { connmark } from './connmark.js';
 import { connmarkTarget } from './connmark-target.js';
 import { conntrack } from './conntrack.js';
@@ -22,6 +25,7 @@ import { esp } from './esp.js';
 import { eui64 } from './eui64.js';
 import { frag } from './frag.js';
 import { audit, checksum, classify } from './harmless.js';
+import { hashlimit } from './hashlimit.js';
 import { dst, hbh } from './hbh.js';
 import { helper } from './helper.js';
 import { hmark } from './hmark.js';
@@ -41,6 +45,7 @@ import { masquerade } from './masquerade.js';
 import { mh } from './mh.js';
 import { multiport } from './multiport.js';
 import { netmap } from './netmap.js';
+import { nfacct } from './nfacct.js';
 import { nflog, ulog } from './nflog.js';
 import { nfqueue, queue } from './nfqueue.js';
 import { dnpt, snpt } from './npt.js';
@@ -49,14 +54,18 @@ import { owner } from './owner.js';
 import { physdev } from './physdev.js';
 import { pkttype } from './pkttype.js';
 import { policy } from './policy.js';
+import { quota } from './quota.js';
 import { rateestTarget } from './rateest-target.js';
 import { realm } from './realm.js';
+import { recent } from './recent.js';
 import { redirect } from './redirect.js';
 import { reject } from './reject.js';
 import { rpfilter } from './rpfilter.js';
 import { rt } from './rt.js';
 import { sctp } from './sctp.js';
 import { connsecmark, secmark } from './security.js';
+import { set } from './set.js';
+import { setTarget } from './set-target.js';
 import { snat } from './snat.js';
 import { socket } from './socket.js';
 import { srh } from './srh.js';
@@ -86,6 +95,14 @@ const ALL_MATCHES: readonly MatchExtension<unknown>[] = [
   cgroup,
   cluster,
   comment,
+  connbytes,
+  connlabel,
+  connlimit,
+  hashlimit,
+  nfacct,
+  quota,
+  recent,
+  set,
   connmark,
   conntrack,
   cpu,
@@ -159,6 +176,7 @@ const ALL_TARGETS: readonly TargetExtension<unknown>[] = [
   rateestTarget,
   redirect,
   reject,
+  setTarget,
   secmark,
   snat,
   snpt,

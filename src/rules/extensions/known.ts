@@ -1,22 +1,9 @@
 /** Extensions that iptables has and this program does not evaluate: named so that errors can tell them from slips. */
 
-export const OTHER_MATCHES: readonly string[] = [
-  'connbytes',
-  'connlabel',
-  'connlimit',
-  'hashlimit',
-  'ipvs',
-  'nfacct',
-  'quota',
-  'rateest',
-  'recent',
-  'set',
-  'unclean',
-];
+export const OTHER_MATCHES: readonly string[] = ['ipvs', 'rateest', 'unclean'];
 
 export const OTHER_TARGETS: readonly string[] = [
   'CLUSTERIP',
-  'SET',
 
   'MIRROR',
   'SAME',
