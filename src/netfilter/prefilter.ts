@@ -58,19 +58,16 @@ function interfaceWord({ pattern }: InterfaceMatch, host: Host): number {
   return iface === undefined ? ABSENT : iface.index + 1;
 }
 
-/** Matches that count how often they are asked, so that none of their visits may be saved. */
-const COUNTING = new Set(['limit', 'statistic']);
-
 /**
  * The ports that every match of the rule leaves: the narrowest range is not needed, the first found will do, unless a
- * counting match stands before it.
+ * match stands before it that may count how often it is asked: none of its visits may be saved.
  */
 function portsWord(rule: Rule): number {
   if (rule.unsupported) return ANY_PORT;
   for (const { extension, options } of rule.matches) {
-    if (COUNTING.has(extension.name)) return ANY_PORT;
     const ports = extension.destinationPorts?.(options);
     if (ports !== undefined) return ports.min | (ports.max << 16);
+    if (extension.reads?.(options) === undefined) return ANY_PORT;
   }
   return ANY_PORT;
 }
