@@ -91,9 +91,8 @@ class Host:
                     one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, tos)
                 self.bound[version] = (source, tos)
             one.sendto(packet, (to, 0))
-        except OSError as error:
-            if os.environ.get("NATREPLAY_DEBUG"):
-                print(source, to, error, file=sys.stderr)
+        except OSError:
+            pass
 
 def in_the_gateway(frames, markers):
     frames = socket.socket(fileno=int(frames))
