@@ -66,6 +66,7 @@ export const ecnTarget: TargetExtension<EcnTargetOptions> = {
   options: [flag(false, REMOVE), option(false, NAMES[1]), option(false, NAMES[2]), option(false, NAMES[3])],
   parse: parseOptions,
   print({ ece, cwr, ect }) {
+    if (ece === 0 && cwr === 0 && ect === undefined) return ` ${REMOVE}`;
     let text = ece === undefined ? '' : ` --ecn-tcp-ece ${ece}`;
     if (cwr !== undefined) text += ` --ecn-tcp-cwr ${cwr}`;
     if (ect !== undefined) text += ` --ecn-ip-ect ${ect}`;

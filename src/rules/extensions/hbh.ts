@@ -96,7 +96,10 @@ function optionsHeader(name: 'hbh' | 'dst', header: number, thing: string): Matc
         const at = findHeader(packet, header, 2);
         if (at < 0) return false;
         const bytes = headerLength(packet.view, at, header);
-        if (at + bytes > packet.end) return false;
+        if (at + bytes > packet.end) {
+          packet.hotDrop();
+          return false;
+        }
         if (length !== undefined && (bytes === length.value) === length.negated) return false;
         return beginsWith(packet, at + 2, at + bytes, wanted);
       };

@@ -38,7 +38,7 @@ function flowBack(packet: PacketContext, validMark: boolean, loopback: Interface
     source: group4 || group6 ? NOBODY : destination,
     destination: source,
     ingress: loopback,
-    egress: family === 6 && (!loose || isLinkLocal6(source)) ? packet.inInterface : NO_INTERFACE,
+    egress: family === 6 && !loose ? packet.inInterface : NO_INTERFACE,
     mark: validMark ? packet.mark : 0,
     tos: family === 4 ? dsField(packet) & 0x1e : 0,
     protocol: 0,
@@ -60,6 +60,10 @@ function leadsBack(
 
 const usesInterface = ({ iface, interfaces }: Route, wanted: InterfaceIndex): boolean =>
   iface === wanted || interfaces?.includes(wanted) === true;
+
+/** A link with IPv6 leads to link-local addresses, of which each link has its own. */
+const hasIpv6 = (host: Host, iface: InterfaceIndex): boolean =>
+  host.interfaces[iface]?.addresses.some(({ family }) => family === 6) === true;
 
 const loopbackOf = (host: Host): InterfaceIndex =>
   host.interfaces.find((iface) => iface.loopback)?.index ?? NO_INTERFACE;
@@ -89,6 +93,10 @@ export const rpfilter: MatchExtension<RpfilterOptions> = {
     return (packet) => {
       const { inInterface, source } = packet;
       if (host.interfaces[inInterface]?.loopback === true || needsNoRoute(packet)) return !inverted;
+      if (family === 6 && isLinkLocal6(source)) {
+        const own = host.addressType(6, source) === 'local';
+        return (own ? options.acceptLocal : hasIpv6(host, inInterface)) !== inverted;
+      }
       const flow = flowBack(packet, validMark, loopback, loose);
       const route = byRules || flow.egress !== NO_INTERFACE ? host.lookUp(flow) : host.route(family, source);
       return leadsBack(route, inInterface, options, family) !== inverted;

@@ -136,7 +136,10 @@ export const rt: MatchExtension<RtOptions> = {
       if (at < 0) return false;
       const { view } = packet;
       const bytes = headerLength(view, at, NEXTHDR_ROUTING);
-      if (at + bytes > packet.end) return false;
+      if (at + bytes > packet.end) {
+        packet.hotDrop();
+        return false;
+      }
       if (inRange(view.getUint8(at + 3), left.value) === left.negated) return false;
       if (length !== undefined && (bytes === length.value) === length.negated) return false;
       if (type !== undefined && (view.getUint8(at + 2) === type.value) === type.negated) return false;

@@ -92,14 +92,12 @@ function change(packet: PacketContext, target: TcpmssTarget): void {
     announce(packet, mss);
     return;
   }
+  const before = view.getUint16(at + 2);
   // Never more than the sender can take.
-  if (view.getUint16(at + 2) <= mss) return;
-  for (const [k, byte] of [mss >> 8, mss & 0xff].entries()) {
-    const word = l4 + ((at + 2 + k - l4) & ~1);
-    const before = view.getUint16(word, true);
-    view.setUint8(at + 2 + k, byte);
-    mend(view, l4 + TCP_CHECKSUM, before, view.getUint16(word, true));
-  }
+  if (before <= mss) return;
+  view.setUint16(at + 2, mss);
+  // The kernel mends the sum as if the option lay at an even offset, whether it does or not.
+  mend(view, l4 + TCP_CHECKSUM, swap(before), swap(mss));
 }
 
 export const tcpmssTarget: TargetExtension<TcpmssTarget> = {
