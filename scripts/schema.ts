@@ -4,6 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { jsonReportSchema } from '../src/report/json.js';
+import { rulesCheckJsonSchema } from '../src/report/rulescheck.js';
 import { verifyJsonSchema } from '../src/verify/json.js';
 import { recordedJsonSchema } from '../src/verify/recorded/json.js';
 
@@ -11,6 +12,7 @@ const SCHEMAS = {
   'report.schema.json': jsonReportSchema(),
   'verify.schema.json': verifyJsonSchema(),
   'recorded.schema.json': recordedJsonSchema(),
+  'rules.schema.json': rulesCheckJsonSchema(),
 };
 
 for (const [name, schema] of Object.entries(SCHEMAS))

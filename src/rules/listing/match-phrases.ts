@@ -191,7 +191,15 @@ function connlimitWords([side, bits = '', sign, count = '']: Groups): string[] {
 
 function stringWords([bang, hex, plain, algorithm = '', from, to, icase]: Groups): string[] {
   return [
-    ...['-m', 'string', ...not(bang), ...given('--hex-string', hex), ...given('--string', plain), '--algo', algorithm],
+    ...[
+      '-m',
+      'string',
+      ...not(bang),
+      ...given('--hex-string', hex),
+      ...given('--string', plain?.replace(/\\(["\\])/g, '$1')),
+      '--algo',
+      algorithm,
+    ],
     ...[...given('--from', from), ...given('--to', to === '65535' ? undefined : to), ...set('--icase', icase)],
   ];
 }
