@@ -5,14 +5,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { replayCommand } from '../src/cli/replay.js';
-import { MATCHES, TARGETS } from '../src/rules/extensions/index.js';
+import { listExtensions, remarksOf } from '../src/rules/extension-list.js';
 
 const README = new URL('../README.md', import.meta.url);
 
 const SECTIONS: Readonly<Record<string, () => string>> = {
   options: optionsTable,
-  matches: () => extensionsTable('match', MATCHES.values()),
-  targets: () => extensionsTable('target', TARGETS.values()),
+  matches: () => extensionsTable('match'),
+  targets: () => extensionsTable('target'),
 };
 
 /** README's text with every generated table as it must be. Throws when its place is not marked. */
@@ -40,16 +40,13 @@ function defaultText(value: unknown): string {
   return `\`${value}\``;
 }
 
-interface Listed {
-  readonly name: string;
-  readonly summary: string;
-  readonly families: readonly number[];
-}
-
-function extensionsTable(kind: string, extensions: Iterable<Listed>): string {
-  const rows = [...extensions]
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map(({ name, summary, families }) => [`\`${name}\``, `${summary}${families.includes(4) ? '' : ' (IPv6 only)'}`]);
+function extensionsTable(kind: 'match' | 'target'): string {
+  const rows = listExtensions()
+    .filter((extension) => extension.kind === kind)
+    .map((extension) => {
+      const remarks = remarksOf(extension);
+      return [`\`${extension.name}\``, `${extension.summary}${remarks === '' ? '' : ` (${remarks})`}`];
+    });
   return table([[kind, 'what it does'], ...rows]);
 }
 

@@ -40,7 +40,13 @@ function check(file: string, { ipv6, table, unsupported }: RulesCheckOptions): C
   const family = ipv6 === true ? 6 : (statedFamily(text) ?? 4);
   const lines = text.split('\n');
   try {
-    const reading = readRules(text, { file, family, unsupported, table, onError });
+    const reading = readRules(text, {
+      file,
+      family,
+      unsupported: unsupported === 'stop' ? 'keep' : unsupported,
+      table,
+      onError,
+    });
     return { file, family, lines, errors, ...reading };
   } catch (error) {
     if (!(error instanceof NatreplayError)) throw error;

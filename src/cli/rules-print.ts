@@ -15,7 +15,12 @@ export async function printRulesOf(file: string, chain: string | undefined, opti
   const text = readText(file);
   const family = options.ipv6 === true ? 6 : (statedFamily(text) ?? 4);
   const { unsupported, table } = options;
-  const { ruleset, warnings } = readRules(text, { file, family, unsupported, table });
+  const { ruleset, warnings } = readRules(text, {
+    file,
+    family,
+    unsupported: unsupported === 'stop' ? 'keep' : unsupported,
+    table,
+  });
   for (const warning of warnings) process.stderr.write(`natreplay: warning: ${printable(warningText(warning))}\n`);
   const printed = format(chosen(ruleset, table), chain, options);
   process.stdout.write(process.stdout.isTTY ? printed.split('\n').map(printable).join('\n') : printed);

@@ -9,7 +9,8 @@ export function rulesCommand(): Command {
       'look at rules: iptables-save text, iptables -S, or listings (iptables -L), told apart by what they hold',
     )
     .addCommand(checkCommand())
-    .addCommand(printCommand());
+    .addCommand(printCommand())
+    .addCommand(extensionsCommand());
 }
 
 /** What every command that reads rules takes. */
@@ -77,6 +78,16 @@ function printCommand(): Command {
     .action(async (file: string, chain: string | undefined, options: RulesPrintOptions) => {
       const { printRulesOf } = await import('./rules-print.js');
       await printRulesOf(file, chain, options);
+    });
+}
+
+function extensionsCommand(): Command {
+  return new Command('extensions')
+    .description('every match and target that rules may hold: what it is, where it is allowed, whether it is evaluated')
+    .option('--json', 'as JSON')
+    .action(async (options: { readonly json?: boolean }) => {
+      const { printExtensions } = await import('./rules-extensions.js');
+      printExtensions(options);
     });
 }
 

@@ -92,8 +92,8 @@ export class PacketPath {
         packet.zone = zone === 'mark' ? zoneWord(0, directions) | ZONE_MARK : zoneWord(zone, directions);
       },
       reject: (packet, how) => this.refuse(packet, how),
-      note: (word) => {
-        this.why = word;
+      queued: () => {
+        this.why = 'queued';
       },
     });
     this.crossing = new BridgeCrossing(this, {

@@ -19,8 +19,8 @@ export interface WalkActions {
   notrack(packet: Packet): void;
   /** The packet is refused, its sender is to be told (`how`: the word of --reject-with); then it is dropped. */
   reject?(packet: Packet, how: string): void;
-  /** There is something to say of a packet that goes on. */
-  note?(word: string): void;
+  /** A program of the host was to decide over the packet, which is taken to have accepted it. */
+  queued?(): void;
   /** The packet is to be tracked in a zone. */
   zone(packet: Packet, zone: number | 'mark', directions: number): void;
 }
@@ -92,7 +92,7 @@ export class ChainWalker {
         return 0;
       case 'accept':
         this.decidedBy = rule.id;
-        if (target.note !== undefined) this.actions.note?.(target.note);
+        if (target.queued === true) this.actions.queued?.();
         return WALK_ACCEPT;
       case 'drop':
         this.decidedBy = rule.id;

@@ -151,8 +151,8 @@ export interface TargetExtension<O> extends ExtensionBase<O> {
  */
 export type TargetAction =
   | { readonly kind: 'drop' | 'return' }
-  /** `note`: what is to be said of the packet, as a reason word. */
-  | { readonly kind: 'accept'; readonly note?: string }
+  /** `queued`: a program of the host is asked, which is taken to accept; that is to be said of the packet. */
+  | { readonly kind: 'accept'; readonly queued?: boolean }
   | { readonly kind: 'effect'; apply(packet: PacketContext): void }
   | { readonly kind: 'reject'; readonly with: string }
   | { readonly kind: 'notrack' }

@@ -68,7 +68,7 @@ export const nfqueue: TargetExtension<NfqueueOptions> = {
     const queue = first === last ? `num ${first}` : `balance ${first}:${last}`;
     return `NFQUEUE ${queue}${bypass ? ' bypass' : ''}${cpuFanout ? ' cpu-fanout' : ''}`;
   },
-  compile: () => ({ kind: 'accept', note: 'queued' }),
+  compile: () => ({ kind: 'accept', queued: true }),
 };
 
 export const queue: TargetExtension<undefined> = {
@@ -80,5 +80,5 @@ export const queue: TargetExtension<undefined> = {
   parse: () => undefined,
   print: () => '',
   list: () => '',
-  compile: () => ({ kind: 'accept', note: 'queued' }),
+  compile: () => ({ kind: 'accept', queued: true }),
 };
