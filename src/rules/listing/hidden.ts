@@ -167,7 +167,7 @@ function seems(reason: Remark['reason'], first: Rule, count: number): string {
   const others = count > 1 ? ` and ${count - 1} more` : '';
   const hidden = `${nameOf(first)} (${shortText(first)})`;
   if (reason === 'ends') return `looks as if it held for every packet, so that ${hidden}${others} could never match`;
-  return `looks as if it took every packet that ${hidden}${others} is for, which would be redundant then`;
+  return `looks as if it took every packet of ${hidden}${others}, which would be redundant then`;
 }
 
 function remark(rule: Rule, hidden: readonly Rule[], probably: string | undefined): RuleRemark {

@@ -49,7 +49,7 @@ COMMIT
     expect(warnings.map(warningText)).toEqual([
       'nat.txt:1: which table this is, the text does not say; taken as nat: it has PREROUTING, INPUT, OUTPUT, POSTROUTING, MASQUERADE, DNAT; -t states it (rules check, rules print)',
       'nat.txt: a listing of table nat without -v does not show interfaces (-i, -o), by which any of the 6 rules may be narrower than it looks; taken as listed; "iptables -t nat -L -n -v" shows them, or better "iptables-save -c"',
-      'nat.txt:14: nat:POSTROUTING:1 (MASQUERADE all -- 172.17.0.0/16 anywhere) looks as if it took every packet that nat:POSTROUTING:2 (MASQUERADE tcp -- 172.17.0.3 172.17.0.3 tcp dpt:1337) is for, which would be redundant then; it probably has ! -o docker0',
+      'nat.txt:14: nat:POSTROUTING:1 (MASQUERADE all -- 172.17.0.0/16 anywhere) looks as if it took every packet of nat:POSTROUTING:2 (MASQUERADE tcp -- 172.17.0.3 172.17.0.3 tcp dpt:1337), which would be redundant then; it probably has ! -o docker0',
       'nat.txt:19: nat:DOCKER:1 (RETURN all -- anywhere anywhere) looks as if it held for every packet, so that nat:DOCKER:2 (DNAT tcp -- anywhere anywhere tcp dpt:8799 to:172.17.0.3:1337) could never match; it probably has -i docker0',
       'nat.txt:20: nat:DOCKER:2 (DNAT tcp -- anywhere anywhere tcp dpt:8799 to:172.17.0.3:1337) goes with the rule before it; it probably has ! -i docker0',
     ]);
