@@ -51,6 +51,7 @@ import {
   ORIGINAL,
   REPLY,
   SRC_NAT,
+  STATED_ORIGINAL,
 } from './conntrack/flowtable.js';
 import { conntrackSettings } from './conntrack/timeouts.js';
 import type { OutputFragment } from './defrag/fragment.js';
@@ -560,7 +561,11 @@ export class Engine {
 
   /** The interface towards the sender, or the host itself if the address is its own (DESIGN: "Where a packet came in"). */
   private inferIngress(): number {
-    const route = this.routes.route(this.packet.source);
+    return this.towards(this.packet.source);
+  }
+
+  private towards(address: Uint32Array): number {
+    const route = this.routes.route(address);
     if (route === undefined) return INGRESS_UNKNOWN;
     return route.type === 'local' ? INGRESS_LOCAL : route.iface;
   }
@@ -612,7 +617,9 @@ export class Engine {
     const header = egress === PATH_LOCAL ? ip : fold(ip + TTL_DELTA);
     table.words[at + META_PATH + direction] = ingress | (egress << 16);
     table.words[at + META_DELTA + direction] = header | (fold(ip + portsDelta(own, translated)) << 16);
-    table.words[at] = (table.words[at] as number) | (FAST_ORIGINAL << direction);
+    const stated = this.towards(own.source) === ingress ? 0 : STATED_ORIGINAL << direction;
+    const others = (table.words[at] as number) & ~(STATED_ORIGINAL << direction);
+    table.words[at] = others | stated | (FAST_ORIGINAL << direction);
   }
 
   private isNarrower(egress: number, ingress: number): boolean {

@@ -34,6 +34,7 @@ import {
   REPLY,
   SEEN_REPLY,
   SRC_NAT,
+  STATED_ORIGINAL,
 } from './conntrack/flowtable.js';
 import { TRACK_ACCEPT } from './conntrack/tcp.js';
 import type { FastCounters } from './fastcounters.js';
@@ -175,7 +176,9 @@ export class FastPath {
       if (
         (status & (FAST_ORIGINAL << direction)) === 0 ||
         (((words[at + META_EXPIRES] as number) - now) | 0) <= 0 ||
-        (stated !== INGRESS_UNKNOWN && stated !== ((words[at + META_PATH + direction] as number) & 0xffff)) ||
+        (stated === INGRESS_UNKNOWN
+          ? (status & (STATED_ORIGINAL << direction)) !== 0
+          : stated !== ((words[at + META_PATH + direction] as number) & 0xffff)) ||
         view.getUint8(ip + IPV4_TTL) <= 1
       )
         return i;

@@ -103,6 +103,11 @@ export class TestGateway {
     return outcome;
   }
 
+  /** Names of the interfaces that the first `count` records last run were taken to have come in by. */
+  ingresses(count: number): string[] {
+    return Array.from(results.ingress.subarray(0, count), (index) => this.host.interfaces[index]?.name ?? '');
+  }
+
   /** Sends packets as the records of one slab. */
   run(packets: readonly Sent[]): Outcome[] {
     const { records } = slab;

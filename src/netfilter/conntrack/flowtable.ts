@@ -34,6 +34,11 @@ export const DST_NAT_DONE = 1 << 22;
 export const FAST_ORIGINAL = 1 << 23;
 export const IN_USE = 1 << 25;
 export const DYING = 1 << 26;
+/**
+ * Original packets came in by another interface than that towards their sender, so those that do not state theirs are not
+ * on this way; the next bit (28) says it of replies.
+ */
+export const STATED_ORIGINAL = 1 << 27;
 
 /** Words behind the tuples, counted from `meta`. */
 /** Protocol (bits 0-7), TCP state (8-15), status. */

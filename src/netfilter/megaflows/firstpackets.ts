@@ -35,6 +35,7 @@ import {
   ORIGINAL,
   REPLY,
   SRC_NAT_DONE,
+  STATED_ORIGINAL,
 } from '../conntrack/flowtable.js';
 import { TRACK_ACCEPT } from '../conntrack/tcp.js';
 import { NOT_PLAIN, PATH_LOCAL, TTL_DELTA } from '../fastpath.js';
@@ -119,6 +120,7 @@ export class FirstPackets {
     }
     this.taken++;
     this.count(flow, columns.totalLength[i] as number);
+    words[base + table.meta] = (words[base + table.meta] as number) | flow.stated;
     this.setWay(ORIGINAL, base, flow.ingress, flow.egress);
     if (flow.answers >= 0) this.setWay(REPLY, base, flow.egress, flow.answers);
     return entry * 2;
@@ -288,6 +290,7 @@ export class FirstPackets {
     return {
       ingress,
       egress: path.verdict === VERDICT_LOCAL ? PATH_LOCAL : path.egress,
+      stated: status & (STATED_ORIGINAL | (STATED_ORIGINAL << REPLY)),
       answers: (status & (FAST_ORIGINAL << REPLY)) === 0 ? -1 : (table.words[at + META_PATH + REPLY] as number) >>> 16,
       counted: Int32Array.from(trace.counted.filter((id) => !policies.has(id))),
       evaluated: path.walker.evaluated - this.evaluated,

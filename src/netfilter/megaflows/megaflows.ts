@@ -20,6 +20,8 @@ export interface Megaflow {
   readonly egress: number;
   /** Where answers go out if they come in by the egress, -1 where that has to be seen. */
   readonly answers: number;
+  /** STATED_ORIGINAL and the bit of replies, where they are set. */
+  readonly stated: number;
   /** Counters of the rules and policies that it adds to, but for those that count every packet on a plain way. */
   readonly counted: Int32Array;
   /** Rules that were looked at. */

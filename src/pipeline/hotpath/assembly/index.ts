@@ -24,6 +24,7 @@ import {
   PROTOCOL_STATE,
   SEEN_REPLY,
   STATE,
+  STATED_ORIGINAL,
   slotShift,
 } from './flowtable';
 import { parse } from './parse';
@@ -127,7 +128,9 @@ function follow(i: i32, at: usize, protocol: i32): i32 {
   if (
     (status & (FAST_ORIGINAL << direction)) === 0 ||
     load<i32>(entry, EXPIRES) - now <= 0 ||
-    (stated !== INGRESS_UNKNOWN && stated !== (load<i32>(entry + ((<usize>direction) << 2), PATH) & 0xffff)) ||
+    (stated === INGRESS_UNKNOWN
+      ? (status & (STATED_ORIGINAL << direction)) !== 0
+      : stated !== (load<i32>(entry + ((<usize>direction) << 2), PATH) & 0xffff)) ||
     load<u8>(ip, 8) <= 1
   )
     return STOP_PARSED;
