@@ -260,7 +260,9 @@ export class Conntrack {
   /** A fresh entry, or -1 where one could be had only by giving up another. */
   allocateIfRoom(): number {
     const { max } = this.settings;
-    return max !== 0 && this.countTogether() >= max ? -1 : this.table.allocate();
+    const entry = max !== 0 && this.countTogether() >= max ? -1 : this.table.allocate();
+    if (entry >= 0) this.labels?.reset(entry);
+    return entry;
   }
 
   /** As `confirm` for an entry whose tuples are known to be free. */

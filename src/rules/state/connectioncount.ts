@@ -39,11 +39,8 @@ export class ConnectionCount {
       if (this.groups.size > this.sweepAt) this.sweep(packet.connections);
       return 1;
     }
-    if (packet.known) {
-      if (now !== group.collected) collect(group, packet.connections, undefined);
-      group.collected = now;
-      return group.members.length;
-    }
+    // What has died is found when another connection comes; until then packets of living ones are held to the old count.
+    if (packet.known) return group.members.length;
     if (now !== group.collected && collect(group, packet.connections, packet)) return group.members.length;
     group.members.push(counted(packet));
     group.collected = now;
@@ -72,12 +69,12 @@ export class ConnectionCount {
 const counted = ({ tuple, zone }: CountedPacket): Counted => ({ tuple: new Tuple().copyFrom(tuple), zone });
 
 /** Removes what is gone or closed; true, and it stops, where it comes upon the packet's own connection. */
-function collect(group: Group, connections: ConnectionTable, own: CountedPacket | undefined): boolean {
+function collect(group: Group, connections: ConnectionTable, own: CountedPacket): boolean {
   let removed = 0;
   for (let k = 0; k < group.members.length && removed <= MAX_COLLECTED; ) {
     const { tuple, zone } = group.members[k] as Counted;
     const standing = connections.standing(tuple, zone);
-    if (standing !== 'gone' && own !== undefined && zone === own.zone && tuple.equals(own.tuple)) return true;
+    if (standing !== 'gone' && zone === own.zone && tuple.equals(own.tuple)) return true;
     if (standing === 'open') k++;
     else {
       group.members.splice(k, 1);
