@@ -20,10 +20,11 @@ import type { OutputFragment } from './defrag/fragment.js';
 import type { Fragments } from './defrag/fragments.js';
 import { linearBytes } from './defrag/linear.js';
 import { type FlowDetails, NO_DETAILS, readDetails } from './flow.js';
-import { HOOK_STEPS, manipulationAt } from './hooks.js';
+import { HOOK_STEPS, type HookStep, manipulationAt } from './hooks.js';
 import { type CompiledOptions, compileOptions, forwardOptions, NO_OPTIONS } from './ipoptions.js';
 import { translate, translateIcmpError } from './nat/rewrite.js';
 import type { NatSetup } from './nat/setup.js';
+import type { PathObserver } from './observer.js';
 import { OutputRouter } from './outputrouting.js';
 import { CT_NEW, CT_NONE, CT_OFF, CT_RELATED, CT_UNTRACKED, type Packet, ZONE_MARK } from './packet.js';
 import { copyOf, restore } from './packetcopy.js';
@@ -63,6 +64,8 @@ export class PacketPath {
   /** Of a broadcast of the host's own: what the host itself got of it, from the IP header on. */
   looped: Uint8Array | undefined;
   readonly router: InputRouter;
+  /** Undefined: nobody watches. */
+  protected observer: PathObserver | undefined;
   private readonly crossing: BridgeCrossing;
   private readonly outputRouter: OutputRouter;
   /** The route of the host's own packet in hand brings a copy of it back. */
@@ -100,12 +103,22 @@ export class PacketPath {
       hook: (packet, hook, tracked) => this.hook(packet, hook, tracked),
       confirm: (packet) => this.confirm(packet),
       refusal: (packet, ingress) => this.refusal(packet, ingress),
-      route: (packet, ingress) => this.route(packet, ingress),
+      route: (packet, ingress) => {
+        const routing = this.route(packet, ingress);
+        this.observer?.routed(packet, routing);
+        return routing;
+      },
       routeIn: (packet, ingress) => this.routeIn(packet, ingress),
       sendOut: (packet, egress) => this.sendOut(packet, egress, Number.POSITIVE_INFINITY, false),
       isGathered: () => parts.fragments.layout !== undefined,
     });
     parts.answers?.connect((answer) => this.originate(answer));
+  }
+
+  /** Lets somebody watch the packets from now on; undefined: nobody any more. */
+  watch(observer: PathObserver | undefined): void {
+    this.observer = observer;
+    this.walker.observer = observer;
   }
 
   /** A packet that came in by an interface. `tracked`: its entry and info are set already, by the fast path. */
@@ -168,6 +181,7 @@ export class PacketPath {
    */
   private output(packet: Packet, tracked = false): boolean {
     packet.hook = 'OUTPUT';
+    this.observer?.hook(packet, 'OUTPUT');
     this.rerouted = packet.outInterface;
     for (const step of this.plan.OUTPUT) {
       const { mark } = packet;
@@ -245,6 +259,7 @@ export class PacketPath {
 
   protected routeIn(packet: Packet, ingress: InterfaceIndex): void {
     const routing = this.route(packet, ingress);
+    this.observer?.routed(packet, routing);
     if (routing.kind === 'drop' && !ERROR_ROUTES.has(routing.reason)) {
       this.why = routing.reason;
       return;
@@ -323,6 +338,7 @@ export class PacketPath {
 
   protected routeOut(packet: Packet, details: Readonly<FlowDetails>): boolean {
     const route = this.outputRouter.route(packet.source, packet.destination, details);
+    this.observer?.routedOut(packet, route);
     if (route === undefined) {
       this.why = 'no-route';
       return false;
@@ -432,6 +448,7 @@ export class PacketPath {
   /** Runs what hangs at a hook. False: the packet is dropped. `tracked`: connection tracking has seen it already. */
   protected hook(packet: Packet, hook: BuiltinChain, tracked: boolean): boolean {
     packet.hook = hook;
+    this.observer?.hook(packet, hook);
     const steps = stepsAt(this.plan, hook);
     for (let k = 0; k < steps.length; k++) {
       if (!this.step(packet, hook, steps[k] as PlannedStep, tracked)) return false;
@@ -440,6 +457,14 @@ export class PacketPath {
   }
 
   private step(packet: Packet, hook: BuiltinChain, step: PlannedStep, tracked: boolean): boolean {
+    if (this.observer === undefined) return this.run(packet, hook, step, tracked);
+    this.observer.beforeStep(packet, hook, step.name, step.chain);
+    const passed = this.run(packet, hook, step, tracked);
+    this.observer.afterStep(packet, passed);
+    return passed;
+  }
+
+  private run(packet: Packet, hook: BuiltinChain, step: PlannedStep, tracked: boolean): boolean {
     switch (step.kind) {
       case STEP_TABLE:
         return this.walkChain(packet, step.chain);
@@ -519,6 +544,7 @@ type Plan = Readonly<Record<BuiltinChain, readonly PlannedStep[]>>;
 
 interface PlannedStep {
   readonly kind: number;
+  readonly name: HookStep;
   /** Of tables, and of nat if it has one there. */
   readonly chain: CompiledChain | undefined;
   /** Tables of OUTPUT behind which a packet may be routed anew: what they changed decides. */
@@ -533,12 +559,13 @@ const STEP_CONFIRM = 4;
 function planOf({ tables, nat, conntrack }: PathParts): Plan {
   const steps = (hook: BuiltinChain): PlannedStep[] =>
     HOOK_STEPS[hook].flatMap((step): PlannedStep[] => {
-      if (step === 'conntrack') return [{ kind: STEP_CONNTRACK, chain: undefined }];
-      if (step === 'confirm') return conntrack === undefined ? [] : [{ kind: STEP_CONFIRM, chain: undefined }];
+      if (step === 'conntrack') return [{ kind: STEP_CONNTRACK, name: step, chain: undefined }];
+      if (step === 'confirm')
+        return conntrack === undefined ? [] : [{ kind: STEP_CONFIRM, name: step, chain: undefined }];
       const chain = tables.get(step)?.hooks.get(hook);
       const reroutes = hook === 'OUTPUT' && (step === 'mangle' || step === 'nat') ? step : undefined;
-      if (step === 'nat') return nat === undefined ? [] : [{ kind: STEP_NAT, chain, reroutes }];
-      return chain === undefined ? [] : [{ kind: STEP_TABLE, chain, reroutes }];
+      if (step === 'nat') return nat === undefined ? [] : [{ kind: STEP_NAT, name: step, chain, reroutes }];
+      return chain === undefined ? [] : [{ kind: STEP_TABLE, name: step, chain, reroutes }];
     });
   return {
     PREROUTING: steps('PREROUTING'),

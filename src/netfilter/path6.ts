@@ -46,6 +46,7 @@ export class PacketPath6 extends PacketPath {
 
   protected override routeIn(packet: Packet, ingress: InterfaceIndex): void {
     const routing = this.route(packet, ingress);
+    this.observer?.routed(packet, routing);
     if (routing.kind === 'drop') {
       this.why = routing.reason;
       this.parts.answers?.notRouted(packet, routing.reason);
@@ -135,6 +136,7 @@ export class PacketPath6 extends PacketPath {
 
   protected override routeOut(packet: Packet): boolean {
     const route = this.router6.routeFromHost(packet);
+    this.observer?.routedOut(packet, route);
     const toHost = route?.type === 'local' || route?.type === 'anycast';
     if (route === undefined || (!toHost && route.type !== 'unicast' && route.type !== 'multicast')) {
       this.why = 'no-route';

@@ -2,6 +2,7 @@
 import type { NatRange } from '../rules/extension.js';
 import type { BuiltinChain } from '../rules/types.js';
 import type { CompiledChain, CompiledRule, RuleCounterTable } from './compile.js';
+import { FAILED_PREFILTER, type WalkObserver } from './observer.js';
 import type { Packet } from './packet.js';
 import { Prefilter } from './prefilter.js';
 
@@ -9,7 +10,7 @@ import { Prefilter } from './prefilter.js';
 export const WALK_ACCEPT = 1;
 export const WALK_DROP = 2;
 /** Only of user-defined chains: go on behind the jump. */
-const WALK_RETURN = 3;
+export const WALK_RETURN = 3;
 
 /** What a walk asks of the packet's path. */
 export interface WalkActions {
@@ -41,6 +42,8 @@ export class ChainWalker {
   evaluated = 0;
   /** Undefined: nobody wants to know. */
   trace: WalkTrace | undefined;
+  /** Undefined: nobody watches. */
+  observer: WalkObserver | undefined;
   /** Rule or policy that gave the last verdict; index into the counters. */
   decidedBy = -1;
 
@@ -55,10 +58,12 @@ export class ChainWalker {
     if (verdict !== WALK_RETURN) return verdict;
     this.count(chain.policyId, packet);
     this.decidedBy = chain.policyId;
+    this.observer?.policy(chain, packet);
     return chain.policy === 'DROP' ? WALK_DROP : WALK_ACCEPT;
   }
 
   private walkRules(chain: CompiledChain, packet: Packet): number {
+    if (this.observer !== undefined) return this.walkWatched(chain, packet, this.observer);
     const { rules, prefilter } = chain;
     const count = rules.length;
     if (prefilter !== undefined) this.prefilter.load(packet);
@@ -78,6 +83,36 @@ export class ChainWalker {
         return WALK_DROP;
       }
       this.count(rule.id, packet);
+      const verdict = this.apply(rule, packet);
+      if (verdict !== 0) return verdict;
+    }
+    return WALK_RETURN;
+  }
+
+  /** The same with an observer, who is told of each rule. */
+  private walkWatched(chain: CompiledChain, packet: Packet, observer: WalkObserver): number {
+    observer.enters(chain);
+    const verdict = this.tryEach(chain, packet, observer);
+    observer.leaves(chain, verdict);
+    return verdict;
+  }
+
+  private tryEach({ rules, prefilter }: CompiledChain, packet: Packet, observer: WalkObserver): number {
+    if (prefilter !== undefined) this.prefilter.load(packet);
+    for (const [k, rule] of rules.entries()) {
+      this.evaluated++;
+      const mayMatch = prefilter === undefined || this.prefilter.next(prefilter, k, k + 1) === k;
+      if (mayMatch && rule.opaque && this.trace !== undefined) this.trace.opaque = true;
+      // As `matches`: no predicate behind one that fails is asked, for some count how often they are.
+      const failed = mayMatch ? rule.predicates.findIndex((predicate) => !predicate(packet)) : FAILED_PREFILTER;
+      if (!mayMatch || failed >= 0) {
+        observer.passes(rule, packet, failed);
+        if (!packet.dropped) continue;
+        this.decidedBy = rule.id;
+        return WALK_DROP;
+      }
+      this.count(rule.id, packet);
+      observer.matches(rule, packet);
       const verdict = this.apply(rule, packet);
       if (verdict !== 0) return verdict;
     }
@@ -130,6 +165,7 @@ export class ChainWalker {
 
   private translate(packet: Packet, range: NatRange | undefined, rule: number): number {
     this.trace?.translations.push({ range, rule, hook: packet.hook });
+    this.observer?.asksFor(range);
     return this.actions.nat(packet, range, rule) ? WALK_ACCEPT : WALK_DROP;
   }
 
