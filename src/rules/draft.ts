@@ -60,6 +60,9 @@ export class DraftTable {
   command(words: Token[], line: SourceLine): void {
     const counters = words[0]?.text.startsWith('[') ? words.shift() : undefined;
     const read = counters === undefined ? undefined : this.counters(counters, line);
+    // What the other family's rules say is not looked at, as iptables-restore does not.
+    if (words.some((word) => !word.quoted && FAMILY_WORDS.get(word.text) === 10 - this.options.family)) return;
+    while (FAMILY_WORDS.has(words[0]?.text ?? '')) words.shift();
     const [command, name] = words;
     if (command === undefined)
       this.fail('RULES_BAD_LINE', 'counters without a rule', line, 1, 'write the rule behind them');
@@ -198,6 +201,14 @@ export class DraftTable {
     throw new NatreplayError(code, what, { file: this.options.file, line: line.number, column, advice });
   }
 }
+
+/** `-4` and `-6`, which may stand before the command, too. */
+const FAMILY_WORDS: ReadonlyMap<string, number> = new Map([
+  ['-4', 4],
+  ['--ipv4', 4],
+  ['-6', 6],
+  ['--ipv6', 6],
+]);
 
 const COMMANDS: ReadonlyMap<string, '-A' | '-I' | '-N' | '-P'> = new Map([
   ['-A', '-A'],

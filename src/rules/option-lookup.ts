@@ -80,13 +80,14 @@ export class OptionLookup {
 
   /** The option of that very name: this is where nearly every word ends up. */
   private lookUpExact(name: string): Found | undefined {
+    if (FIXED_LETTERS.has(name)) return { letter: name };
     for (let i = this.uses.length - 1; i >= 0; i--) {
       const use = this.uses[i];
       const spec = use?.extension.options.find((candidate) => candidate.names.includes(name));
       if (use !== undefined && spec !== undefined) return { use, spec, name };
     }
     // Behind them: `--proto` is -p, and of -m policy it is its own.
-    const letter = FIXED_LETTERS.has(name) ? name : FIXED_OPTIONS.get(name);
+    const letter = FIXED_OPTIONS.get(name);
     return letter === undefined ? undefined : { letter };
   }
 

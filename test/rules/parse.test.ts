@@ -305,3 +305,35 @@ describe('--unsupported skip', () => {
     expect(() => parse('*filter\n-A INPUT -j nowhere\nCOMMIT\n', 'skip')).toThrow(NatreplayError);
   });
 });
+
+describe('rules of one family in a file for both', () => {
+  const text =
+    '*filter\n-4 -A INPUT -s 192.0.2.1 -j DROP\n-A INPUT -s 2001:db8::1 -j DROP -6\n-A INPUT --ipv4 -m realm --realm 5\nCOMMIT\n';
+  it.each([
+    [4, ['-A INPUT -s 192.0.2.1/32 -j DROP', '-A INPUT -m realm --realm 0x5']],
+    [6, ['-A INPUT -s 2001:db8::1/128 -j DROP']],
+  ] as const)('IPv%i takes its own, and does not look at the others', (family, expected) => {
+    const ruleset = parseRules(text, { file: 'rules', family, unsupported: 'stop' });
+    expect(
+      printRules(ruleset)
+        .split('\n')
+        .filter((line) => line.startsWith('-A')),
+    ).toEqual(expected);
+  });
+});
+
+describe('near words of extensions', () => {
+  it.each([
+    ['-p esp --espsip 5', 'did you mean --espspi'],
+    ['-m tiem --weekdays Mon', 'did you mean time'],
+    ['-p tcp --syn -j TCPMS --set-mss 5', 'did you mean TCPMSS'],
+    ['-m string --algp bm --string x', 'did you mean --algo'],
+    ['-m tos --tos Minimise-Delay', 'did you mean Minimize-Delay'],
+    ['-p sctp --chunk-types any DTAA', 'did you mean DATA'],
+    ['-p dccp --dccp-types REQEST', 'did you mean REQUEST'],
+    ['-m dscp --dscp-class AF1', 'did you mean AF11'],
+  ])('%s: %s', (rule, advice) => {
+    const text = `*filter\n-A FORWARD ${rule}\nCOMMIT\n`;
+    expect(() => parseRules(text, { file: 'rules', family: 4, unsupported: 'stop' })).toThrow(advice);
+  });
+});
