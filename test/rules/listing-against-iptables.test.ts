@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listChains, parseRules, printCommands, printRules, readRules } from '../../src/rules/index.js';
 import { needs } from '../support/requirements.js';
 import { fileOf, type GeneratedTable, generatedRule } from './listing/generated.js';
+import { fileAround, recordedRules } from './recorded.js';
 
 const requirement = needs({ root: true, commands: ['ip', 'iptables-legacy', 'iptables-nft'] });
 const version = requirement.skip ? '' : execFileSync('iptables', ['--version'], { encoding: 'utf8' });
@@ -73,4 +74,28 @@ describe.skipIf(skip)(`listings against iptables itself${skip ? ` (${reason})` :
     inNamespace(tool, ['-t', table, '-F']);
     inNamespace(tool, ['-t', table, '-X']);
   });
+
+  it.each([4, 6] as const)('every recorded rule of IPv%i, by names', (family) => {
+    const tool = family === 4 ? 'iptables-legacy' : 'ip6tables-legacy';
+    // Accounts have other names on every machine, and these matches are listed with numbers here.
+    const rules = recordedRules()
+      .filter((one) => one.family === family && one.table === 'filter' && one.refused === undefined)
+      .filter(
+        ({ rule }) =>
+          !rule.startsWith('[') &&
+          !/ -c | -[jg] t$| -i \+ |-owner| -m set |-j SET |sctp|dccp|policy|realm|header|\bmh\b|tos\b|TOS|devgroup/.test(
+            rule,
+          ),
+      )
+      .filter((one) => isSupported(fileAround(one), family))
+      .map(({ rule }) => rule);
+    const text = ['*filter', ':t - [0:0]', ':u - [0:0]', ':B - [0:0]', ...rules, 'COMMIT', ''].join('\n');
+    inNamespace(`${tool}-restore`, [], text);
+    const ruleset = parseRules(text, { file: 'rules', family, unsupported: 'stop' });
+    expect(listChains(ruleset, 'filter', { numeric: false, verbose: true })).toBe(inNamespace(tool, ['-vL']));
+  });
 });
+
+function isSupported(text: string, family: 4 | 6): boolean {
+  return parseRules(text, { file: 'rules', family, unsupported: 'skip' }).skipped.length === 0;
+}

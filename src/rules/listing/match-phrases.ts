@@ -7,11 +7,17 @@ const not = (negation: string | undefined): string[] => (negation === undefined 
 const given = (option: string, value: string | undefined): string[] => (value === undefined ? [] : [option, value]);
 const set = (option: string, word: string | undefined): string[] => (word === undefined ? [] : [option]);
 
+/** A port ends at a blank, or where iptables before 1.4.9 forgot it: `dpt:22flags: 0x17/0x02`. */
+const PORT = '(?:spt|dpt)s?:\\S+?(?=flags:|\\s|$)';
+
 /** `tcp spt:80 dpts:!1:9 option=5 flags:0x17/0x02`: a word for the protocol, then what it asks for. */
 function portPhrase(protocol: string): Phrase {
-  return phrase(protocol, `${protocol}((?: +(?:(?:spt|dpt)s?:|option=|flags: ?)\\S+)*)`, ([asked = '']) => {
+  const asked = `(?: +|(?=flags:))(?:${PORT}|option=\\S+|flags: ?\\S+)`;
+  return phrase(protocol, `${protocol}((?:${asked})*)`, ([text = '']) => {
     const words = ['-m', protocol];
-    for (const [, what = '', bang, value = ''] of asked.matchAll(/(spt|dpt|option|flags)s?[:=] ?(!)?(\S+)/g))
+    for (const [, what = '', bang, value = ''] of text.matchAll(
+      /(spt|dpt|option|flags)s?[:=] ?(!)?(\S+?)(?=flags:|\s|$)/g,
+    ))
       words.push(...(bang === undefined ? [] : ['!']), ...portOption(what, value));
     return words;
   });

@@ -58,6 +58,10 @@ describe('a row', () => {
       'ACCEPT tcp -- anywhere anywhere tcp dpt:22 flags: 0x17/0x02',
       '-p tcp -m tcp --dport 22 --tcp-flags FIN,SYN,RST,ACK SYN -j ACCEPT',
     ],
+    [
+      'DROP tcp -- anywhere anywhere tcp dpt:22flags: 0x17/0x02',
+      '-p tcp -m tcp --dport 22 --tcp-flags FIN,SYN,RST,ACK SYN -j DROP',
+    ],
     ['ACCEPT tcp -- anywhere anywhere tcp flags:!FIN,SYN/SYN', '-p tcp -m tcp ! --tcp-flags FIN,SYN SYN -j ACCEPT'],
     ['ACCEPT tcp -- anywhere anywhere multiport dports http,https', '-p tcp -m multiport --dports 80,443 -j ACCEPT'],
     ['ACCEPT icmp -- anywhere anywhere icmp type 8', '-p icmp -m icmp --icmp-type 8 -j ACCEPT'],
