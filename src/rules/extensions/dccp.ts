@@ -125,9 +125,10 @@ export const dccp: MatchExtension<DccpOptions> = {
     if (kind !== undefined) text += ` ${bang(kind.negated)}--dccp-option ${kind.value}`;
     return text;
   },
-  list({ source, destination, types, option: kind }) {
+  list({ source, destination, types, option: kind }, _family, names) {
     let text = `dccp${listSctpPorts('spt', source)}${listSctpPorts('dpt', destination)}`;
-    if (types !== undefined) text += ` ${bang(types.negated)}${typeNumbers(types.value)}`;
+    if (types !== undefined)
+      text += ` ${bang(types.negated)}${names === undefined ? typeNumbers(types.value) : typeNames(types.value)}`;
     if (kind !== undefined) text += ` option=${kind.negated ? '!' : ''}${kind.value}`;
     return text;
   },

@@ -91,6 +91,11 @@ function headersOf({ view, l3, end }: PacketContext): number {
   return bits | (protocol === ESP || protocol === NEXTHDR_NONE ? bitOf(protocol) : bitOf(UPPER_LAYER));
 }
 
+const namesOf = (headers: number): string =>
+  HEADERS.filter(([, bit]) => (headers & bit) !== 0)
+    .map(([, , name]) => name)
+    .join(',');
+
 export const ipv6header: MatchExtension<HeaderOptions> = {
   kind: 'match',
   name: 'ipv6header',
@@ -104,12 +109,11 @@ export const ipv6header: MatchExtension<HeaderOptions> = {
     return { negated: found.negated, headers: parseHeaders(argument(found), context), soft: has(options, '--soft') };
   },
   print({ negated, headers, soft }) {
-    const names = HEADERS.filter(([, bit]) => (headers & bit) !== 0).map(([, , name]) => name);
-    return ` ${bang(negated)}--header ${names.join(',')}${soft ? ' --soft' : ''}`;
+    return ` ${bang(negated)}--header ${namesOf(headers)}${soft ? ' --soft' : ''}`;
   },
-  list({ negated, headers, soft }) {
+  list({ negated, headers, soft }, _family, names) {
     const bits = `0x${headers.toString(16).toUpperCase().padStart(2, '0')}`;
-    return `ipv6header flags:${negated ? '!' : ''}${bits}${soft ? ' soft' : ''}`;
+    return `ipv6header flags:${negated ? '!' : ''}${names === undefined ? bits : namesOf(headers)}${soft ? ' soft' : ''}`;
   },
   compile({ negated, headers, soft }) {
     const wanted = negated ? 0 : headers;

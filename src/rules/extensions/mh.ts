@@ -52,9 +52,11 @@ export const mh: MatchExtension<MhOptions> = {
     return { negated: found.negated, min, max };
   },
   print: (options) => (isWhole(options, MAX) ? '' : ` ${bang(options.negated)}--mh-type ${formatRange(options)}`),
-  list(options) {
+  list(options, _family, names) {
     if (isWhole(options, MAX) && !options.negated) return 'mh';
-    return `mh ${options.negated ? '!' : ''}${formatRange(options)}`;
+    const { min, max, negated } = options;
+    const name = (type: number): string => (names === undefined ? undefined : TYPES[type]?.[0]) ?? String(type);
+    return `mh ${negated ? '!' : ''}${min === max ? name(min) : `${name(min)}:${name(max)}`}`;
   },
   compile(options) {
     return (packet) => {

@@ -191,12 +191,14 @@ export const policy: MatchExtension<PolicyOptions> = {
     });
     return text;
   },
-  list({ direction, policy: word, strict, elements }, family) {
+  list({ direction, policy: word, strict, elements }, family, names) {
+    const protoName = (number: number): string =>
+      (names === undefined ? undefined : PROTOCOLS.get(number)) ?? String(number);
     let text = `policy match dir ${direction} pol ${word}${strict ? ' strict' : ''}`;
     if (word === 'none') return text;
     elements.forEach((element, k) => {
       if (elements.length > 1) text += ` [${k}]`;
-      text += printElement(element, family, '', String);
+      text += printElement(element, family, '', protoName);
     });
     return text;
   },

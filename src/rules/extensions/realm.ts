@@ -23,7 +23,8 @@ export const realm: MatchExtension<RealmOptions> = {
     return { negated: found.negated, ...parseNamed(argument(found), ZERO, context) };
   },
   print: (options) => ` ${bang(options.negated)}--realm ${formatNamed(options, ZERO)}`,
-  list: (options) => `${bang(options.negated)}realm ${formatNumber(options)}`,
+  list: (options, _family, names) =>
+    `${bang(options.negated)}realm ${names === undefined ? formatNumber(options) : formatNamed(options, ZERO)}`,
   compile({ negated, value }) {
     const holds = (value === 0) !== negated;
     return () => holds;

@@ -148,9 +148,11 @@ export const sctp: MatchExtension<SctpOptions> = {
     if (chunks === undefined) return text;
     return `${text} ${bang(chunks.negated)}--chunk-types ${formatChunks(chunks.value, chunkName)}`;
   },
-  list({ source, destination, chunks }) {
+  list({ source, destination, chunks }, _family, names) {
     const text = `sctp${listSctpPorts('spt', source)}${listSctpPorts('dpt', destination)}`;
-    return chunks === undefined ? text : `${text} ${bang(chunks.negated)}${formatChunks(chunks.value, chunkNumber)}`;
+    return chunks === undefined
+      ? text
+      : `${text} ${bang(chunks.negated)}${formatChunks(chunks.value, names === undefined ? chunkNumber : chunkName)}`;
   },
   compile({ source, destination, chunks }) {
     const chunksFit = chunks === undefined ? undefined : compileChunks(chunks.value);
