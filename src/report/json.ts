@@ -96,7 +96,7 @@ const ruleset = z.object({
         number: z.int().min(1),
         line: count,
         text: z.string(),
-        missing: z.string().describe('What is not supported, e.g. match recent.'),
+        missing: z.string().describe('What is not supported, e.g. match rateest.'),
       }),
     )
     .describe('Rules that never matched because something in them is not supported.'),

@@ -93,7 +93,7 @@ export interface Rule {
 
 export interface SkippedRule {
   readonly rule: Rule;
-  /** What is missing, e.g. `match recent`. */
+  /** What is missing, e.g. `match rateest`. */
   readonly missing: string;
 }
 

@@ -53,3 +53,65 @@ describe('a connection whose packets do not all state where they came in', () =>
     expect(taken(false)).toEqual(taken(true));
   });
 });
+
+describe('rules that remember what they saw', () => {
+  const iface = ['lan=192.168.1.1/24', 'wan=203.0.113.5/24'];
+  const route = ['default=203.0.113.254@wan'];
+  const masquerade = 'POSTROUTING -o wan -j MASQUERADE';
+  // Four connections of two clients, each of which sends and is answered three times.
+  const traffic = Array.from({ length: 24 }, (_, i) => {
+    const client = `192.168.1.${8 + (i & 1)}:${4000 + ((i >> 1) & 1)}`;
+    const answers = (i & 4) !== 0;
+    const src = answers ? '198.51.100.1:53' : client;
+    const dst = answers ? `203.0.113.5:${4000 + ((i >> 1) & 1)}` : '198.51.100.1:53';
+    return { iface: answers ? 'wan' : 'lan', packet: udp({ src, dst, payload: 'x' }) };
+  });
+
+  it.each([
+    [
+      'recent in nat',
+      table('nat', 'POSTROUTING -m recent --update --name r', 'POSTROUTING -m recent --set --name r', masquerade),
+    ],
+    [
+      'hashlimit in nat',
+      table(
+        'nat',
+        'POSTROUTING -m hashlimit --hashlimit-above 1/hour --hashlimit-burst 1 --hashlimit-mode srcip --hashlimit-name h -j RETURN',
+        masquerade,
+      ),
+    ],
+    [
+      'connbytes in nat',
+      table(
+        'nat',
+        'POSTROUTING -m connbytes --connbytes 1:1 --connbytes-mode packets --connbytes-dir both',
+        masquerade,
+      ),
+    ],
+    [
+      'connbytes on the way in',
+      table('nat', masquerade) +
+        table('filter', 'INPUT -m connbytes --connbytes 2 --connbytes-mode packets --connbytes-dir both'),
+    ],
+    ['connlimit in nat', table('nat', 'PREROUTING -m connlimit --connlimit-above 1', masquerade)],
+    [
+      'connlimit when forwarding',
+      table('nat', masquerade) + table('filter', 'FORWARD -m connlimit --connlimit-above 1 -j DROP'),
+    ],
+    [
+      'quota when forwarding',
+      table('nat', masquerade) + table('filter', 'FORWARD -m quota --quota 100 -j ACCEPT', 'FORWARD -j DROP'),
+    ],
+    [
+      'connlabel when forwarding',
+      table('nat', masquerade) +
+        table('filter', 'FORWARD -i lan -m connlabel --label 3 --set', 'FORWARD -m connlabel --label 3'),
+    ],
+  ])('%s: every packet is shown to them', (_, rules) => {
+    const run = (fastPath: boolean) => {
+      const gateway = new TestGateway({ iface, route, rules, fastPath });
+      return [gateway.run(traffic), gateway.counters(), gateway.connections()];
+    };
+    expect(run(true)).toEqual(run(false));
+  });
+});

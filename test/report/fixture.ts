@@ -137,7 +137,7 @@ const CUT: CaptureWarning = {
   offset: 73_400_320,
 };
 
-const RECENT = '-A FORWARD -m recent --name ssh --update --seconds 60 -j DROP';
+const RECENT = '-A FORWARD -m rateest --name ssh --update --seconds 60 -j DROP';
 
 export const DOCKER_RESULT: ReplayResult = {
   host: NO_HOST,
@@ -191,7 +191,7 @@ export const DOCKER_RESULT: ReplayResult = {
       ruleset(
         'rules.v4',
         { nat: DOCKER_NAT, filter: { FORWARD: ['-A FORWARD -j ACCEPT', RECENT] } },
-        { [RECENT]: 'match recent' },
+        { [RECENT]: 'match rateest' },
       ),
       DOCKER_COUNTS,
       ['filter'],

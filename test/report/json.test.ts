@@ -42,7 +42,7 @@ describe('the report as JSON', () => {
       ],
     });
     expect(filter).toMatchObject({ name: 'filter', evaluated: false });
-    expect(report.rulesets[0]?.skipped).toMatchObject([{ missing: 'match recent', chain: 'FORWARD', number: 2 }]);
+    expect(report.rulesets[0]?.skipped).toMatchObject([{ missing: 'match rateest', chain: 'FORWARD', number: 2 }]);
   });
 
   it('has null where nothing is known', () => {

@@ -170,9 +170,9 @@ describe('errors say where and what to do', () => {
     ],
     [
       'a match that is not supported',
-      rule('-A DOCKER -m recent --set'),
+      rule('-A DOCKER -m rateest --set'),
       'RULES_UNSUPPORTED',
-      'rules.v4:3:14: match recent is not supported; with --unsupported skip such rules never match and are listed in the report',
+      'rules.v4:3:14: match rateest is not supported; with --unsupported skip such rules never match and are listed in the report',
     ],
     [
       'a target that is not supported',
@@ -250,7 +250,7 @@ describe('--unsupported skip', () => {
     '*filter',
     ':x - [0:0]',
     '-A INPUT -s 10.0.0.1/32 -j ACCEPT',
-    '-A INPUT -p tcp -m tcp --dport 22 -m recent --update --seconds 60 --name "a b" ! --rsource -j x',
+    '-A INPUT -p tcp -m tcp --dport 22 -m rateest --update --seconds 60 --name "a b" ! --rsource -j x',
     '-A INPUT -p tcp -j CLUSTERIP --new',
     '-A INPUT -m nobody-knows --this "x y" -j DROP',
     '-A INPUT -p tcp -m tcp --dport 22 ! --new-option 5 --another -j LOG --to-nobody x',
@@ -273,7 +273,7 @@ describe('--unsupported skip', () => {
       [7, false],
     ]);
     expect(ruleset.skipped.map(({ missing, rule }) => `${rule.number} ${missing}`)).toEqual([
-      '2 match recent',
+      '2 match rateest',
       '3 target CLUSTERIP',
       '4 match nobody-knows',
       '5 option --new-option',
@@ -283,7 +283,7 @@ describe('--unsupported skip', () => {
 
   it('prints them as they were written', () => {
     expect(printRules(ruleset)).toContain(
-      '-A INPUT -p tcp -m tcp --dport 22 -m recent --update --seconds 60 --name "a b" ! --rsource -j x\n',
+      '-A INPUT -p tcp -m tcp --dport 22 -m rateest --update --seconds 60 --name "a b" ! --rsource -j x\n',
     );
     expect(printRules(ruleset)).toContain(
       '-A INPUT -p tcp -m tcp --dport 22 ! --new-option 5 --another -j LOG --to-nobody x\n-A INPUT -m conntrack --ctanything NEW -j DROP\n',
@@ -292,9 +292,9 @@ describe('--unsupported skip', () => {
   });
 
   it.each([
-    ['-p tcp --dest 1.1.1.1 -m recent --update -j DROP', '-d 1.1.1.1/32 -p tcp -m recent --update -j DROP'],
-    ['! -s 10.0.0.0/8 --in-int=eth0 -m recent --set', '! -s 10.0.0.0/8 -i eth0 -m recent --set'],
-    ['-m recent --update --dest 1.1.1.1', '-m recent --update --dest 1.1.1.1'],
+    ['-p tcp --dest 1.1.1.1 -m rateest --update -j DROP', '-d 1.1.1.1/32 -p tcp -m rateest --update -j DROP'],
+    ['! -s 10.0.0.0/8 --in-int=eth0 -m rateest --set', '! -s 10.0.0.0/8 -i eth0 -m rateest --set'],
+    ['-m rateest --update --dest 1.1.1.1', '-m rateest --update --dest 1.1.1.1'],
   ])('prints an address once, however its option was written: %s', (rule, printed) => {
     const once = printRules(parse(`*filter\n-A INPUT ${rule}\nCOMMIT\n`, 'skip'));
     expect(once).toContain(`-A INPUT ${printed}\n`);
