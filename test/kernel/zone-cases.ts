@@ -150,6 +150,65 @@ export const ZONE_CASES: readonly KernelCase[] = [
     ],
   },
   {
+    name: "of two connections with one tuple in one zone, the newer has the packets: its original, the older one's reply",
+    host: HOST,
+    rules: rules(['PREROUTING -i wan -j CT --zone-reply 3']),
+    steps: [
+      datagram('lan', '192.168.1.10:4000', '198.51.100.1:53'),
+      datagram('wan', '198.51.100.1:53', '192.168.1.10:4000'),
+      datagram('lan2', '198.51.100.1:53', '192.168.1.10:4000'),
+      datagram('lan', '192.168.1.10:4000', '198.51.100.1:53'),
+      unreachable('lan2', '10.0.2.9', '198.51.100.1', udp({ src: SERVER, dst: CLIENT })),
+      from('lan'),
+      from('wan', 'S', SERVER, CLIENT),
+      from('lan2', 'S', SERVER, CLIENT),
+      from('lan', 'S'),
+    ],
+  },
+  {
+    name: "of two connections with one tuple in one zone, the newer has the packets: its reply, the older one's original",
+    host: HOST,
+    rules: rules(['PREROUTING -i wan -j CT --zone-reply 3', 'PREROUTING -i lan -j CT --zone-orig 4']),
+    steps: [
+      datagram('wan', '198.51.100.1:53', '192.168.1.10:4000'),
+      datagram('lan', '192.168.1.10:4000', '198.51.100.1:53'),
+      datagram('lan2', '198.51.100.1:53', '192.168.1.10:4000'),
+      datagram('wan', '198.51.100.1:53', '192.168.1.10:4000'),
+      datagram('lan2', '192.168.1.10:4000', '198.51.100.1:53'),
+    ],
+  },
+  {
+    name: 'when the newer of two connections with one tuple is gone the older has the packets again, until there is another',
+    host: HOST,
+    rules: rules([
+      'PREROUTING -i wan -j CT --zone-reply 3',
+      'PREROUTING -i lan -p tcp --tcp-flags RST RST -j CT --zone 3',
+    ]),
+    steps: [
+      from('lan'),
+      from('wan', 'S', SERVER, CLIENT),
+      from('lan2', 'S', SERVER, CLIENT),
+      { iface: 'lan', packet: tcp({ src: CLIENT, dst: SERVER, flags: 'RA', ack: 1001 }) },
+      from('lan2', 'S', SERVER, CLIENT),
+      from('wan', 'S', SERVER, CLIENT),
+      from('lan2', 'S', SERVER, CLIENT),
+    ],
+  },
+  {
+    name: 'the newer of two connections with one tuple where the older one is translated',
+    host: HOST,
+    rules: rules(
+      ['PREROUTING -i wan -j CT --zone-reply 3'],
+      ['POSTROUTING -s 192.168.1.0/24 -o wan -j SNAT --to-source 203.0.113.9'],
+    ),
+    steps: [
+      datagram('lan', '192.168.1.10:4000', '198.51.100.1:53'),
+      datagram('wan', '198.51.100.1:53', '203.0.113.9:4000'),
+      datagram('lan2', '198.51.100.1:53', '203.0.113.9:4000'),
+      datagram('lan', '192.168.1.10:4000', '198.51.100.1:53'),
+    ],
+  },
+  {
     name: 'the mark as zone, set before and after the rule; the first CT or NOTRACK rule holds',
     host: HOST,
     rules: rules([

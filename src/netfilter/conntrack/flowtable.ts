@@ -295,9 +295,14 @@ export class FlowTable {
     const at = entry * this.entryWords + this.meta;
     this.words[at] = (this.words[at] as number) | CONFIRMED;
     if (this.words[at + META_ZONE] !== 0) this.zoned = true;
-    // Where both tuples are the same, a packet is taken for a reply (kernel: added to the head of the chain last).
-    this.insert(this.referenceHash(entry * 2 + 1), entry * 2 + 1);
-    this.insert(this.referenceHash(entry * 2), entry * 2);
+    if (this.zoned) {
+      this.insertFirst(entry * 2);
+      this.insertFirst(entry * 2 + 1);
+    } else {
+      // Where both tuples are the same, a packet is taken for a reply (kernel: added to the head of the chain last).
+      this.insert(this.referenceHash(entry * 2 + 1), entry * 2 + 1);
+      this.insert(this.referenceHash(entry * 2), entry * 2);
+    }
     this.linkSource(entry, this.sourceSlot(entry));
     this.count++;
     this.links++;
@@ -409,6 +414,40 @@ export class FlowTable {
     this.index[slot] = ((reference + 1) << 6) | (hash & TAG);
   }
 
+  /**
+   * As `insert`, before every other reference of the same tuple and zone. Zones let two connections have one: as the reply
+   * of the one and the original of the other, whose own reply is in another zone (kernel: nf_conntrack_confirm compares
+   * the zones of one direction). The newest is found then, as at the head of the kernel's chain.
+   */
+  private insertFirst(reference: number): void {
+    const { index, slotMask } = this;
+    const hash = this.referenceHash(reference);
+    let inserted = ((reference + 1) << 6) | (hash & TAG);
+    let slot = hash >>> this.slotShift;
+    for (let value = index[slot] as number; value !== 0; value = index[slot] as number) {
+      if ((value & TAG) === (hash & TAG) && this.isSame((inserted >>> 6) - 1, (value >>> 6) - 1)) {
+        index[slot] = inserted;
+        inserted = value;
+        // References that were looked up before may have changed.
+        this.unlinks++;
+      }
+      slot = (slot + 1) & slotMask;
+    }
+    index[slot] = inserted;
+  }
+
+  /** Two references have the same tuple in the same zone. */
+  private isSame(a: number, b: number): boolean {
+    const { words, tupleWords, meta } = this;
+    const [first, second] = [(a >> 1) * this.entryWords, (b >> 1) * this.entryWords];
+    if ((((words[first + meta] as number) ^ (words[second + meta] as number)) & 0xff) !== 0) return false;
+    const [zoneA, zoneB] = [words[first + meta + META_ZONE] as number, words[second + meta + META_ZONE] as number];
+    if (zoneOf(zoneA, a & 1) !== zoneOf(zoneB, b & 1)) return false;
+    for (let k = 0; k < tupleWords; k++)
+      if (words[first + (a & 1) * tupleWords + k] !== words[second + (b & 1) * tupleWords + k]) return false;
+    return true;
+  }
+
   /** Hash by which one direction of an entry is found. */
   private referenceHash(reference: number): number {
     const base = (reference >> 1) * this.entryWords;
@@ -435,9 +474,16 @@ export class FlowTable {
 
   private grow(): void {
     const slots = this.index.length * 2;
+    const before = this.zoned ? this.index.slice() : undefined;
     this.index = this.newIndex(slots);
     this.slotMask = slots - 1;
     this.slotShift--;
+    if (before === undefined) this.insertAll();
+    else this.insertInOrder(before);
+    this.growSources(slots / 2, this.slotShift + 1);
+  }
+
+  private insertAll(): void {
     for (let entry = 0; entry < this.used; entry++) {
       const base = entry * this.entryWords;
       const state = this.words[base + this.meta] as number;
@@ -445,7 +491,16 @@ export class FlowTable {
       this.insert(this.referenceHash(entry * 2 + 1), entry * 2 + 1);
       this.insert(this.referenceHash(entry * 2), entry * 2);
     }
-    this.growSources(slots / 2, this.slotShift + 1);
+  }
+
+  /** What an index held, cluster by cluster: what is the same stays in its order. */
+  private insertInOrder(before: Int32Array): void {
+    const start = before.indexOf(0);
+    for (let k = 0; k < before.length; k++) {
+      const value = before[(start + k) & (before.length - 1)] as number;
+      const reference = (value >>> 6) - 1;
+      if (value !== 0) this.insert(this.referenceHash(reference), reference);
+    }
   }
 
   /** Moves the lists by source to a larger table, each from its oldest entry on, so that newest stays first. */

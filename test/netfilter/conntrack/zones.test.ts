@@ -40,42 +40,67 @@ function link(table: FlowTable, original: Tuple, zone: number): Entry {
   return { entry, original, reply, zone };
 }
 
-/** Kernel: nf_ct_key_equal over every entry, the zone of the original direction first. */
+/** Kernel: __nf_conntrack_find_get in the original direction's zone, then in the reply's; `entries`: newest first. */
 function naive(entries: readonly Entry[], wanted: Tuple, zone: number): number {
-  const matches = (direction: 0 | 1) =>
-    entries.find(
-      (e) =>
-        (direction === 0 ? e.original : e.reply).equals(wanted) &&
-        zoneOf(e.zone, direction) === zoneOf(zone, direction),
+  const inZone = (number: number): number => {
+    for (const e of entries) {
+      // Of one entry the reply was added last.
+      for (const [direction, own] of [[REPLY, e.reply] as const, [ORIGINAL, e.original] as const]) {
+        const at = zoneOf(e.zone, direction);
+        if (own.equals(wanted) && at === number && at === zoneOf(zone, direction)) return e.entry * 2 + direction;
+      }
+    }
+    return -1;
+  };
+  const found = inZone(zoneOf(zone, ORIGINAL));
+  return found >= 0 ? found : inZone(zoneOf(zone, REPLY));
+}
+
+/** Kernel: __nf_conntrack_confirm; of entries of other directions it compares the zones of those directions. */
+function collides(entries: readonly Entry[], original: Tuple, reply: Tuple, zone: number): boolean {
+  const taken = (wanted: Tuple, number: number): boolean =>
+    entries.some((e) =>
+      [ORIGINAL, REPLY].some((direction) => {
+        const at = zoneOf(e.zone, direction);
+        const own = direction === ORIGINAL ? e.original : e.reply;
+        return own.equals(wanted) && at === number && at === zoneOf(zone, direction);
+      }),
     );
-  const original = matches(0);
-  if (original !== undefined) return original.entry * 2;
-  const reply = matches(1);
-  return reply === undefined ? -1 : reply.entry * 2 + 1;
+  return taken(original, zoneOf(zone, ORIGINAL)) || taken(reply, zoneOf(zone, REPLY));
 }
 
 const zones = fc.tuple(fc.nat(3), fc.nat(3)).map(([zone, directions]) => zoneWord(zone, directions));
 
 describe('zones', () => {
-  it('find what a search through all entries finds', () => {
-    const step = fc.record({ source: fc.integer({ min: 1, max: 3 }), zone: zones, remove: fc.boolean() });
+  it('find what a search through all entries finds, the newest first, and survive the table growing', () => {
+    const step = fc.record({
+      source: fc.integer({ min: 1, max: 3 }),
+      turned: fc.boolean(),
+      zone: zones,
+      remove: fc.boolean(),
+    });
     fc.assert(
       fc.property(
         fc.array(step, { maxLength: 40 }),
         fc.array(zones, { minLength: 1, maxLength: 5 }),
-        (steps, asked) => {
+        fc.boolean(),
+        (steps, asked, grows) => {
           const table = new FlowTable(1);
           let entries: Entry[] = [];
-          for (const { source, zone, remove } of steps) {
-            const original = tuple(source, 9);
+          for (const { source, turned, zone, remove } of steps) {
+            const original = turned ? answer(tuple(source, 9)) : tuple(source, 9);
             const found = naive(entries, original, zone);
-            if (found < 0 && naive(entries, answer(original), zone) < 0) entries.push(link(table, original, zone));
+            const taken =
+              table.findOnSide(original, zone, ORIGINAL) >= 0 || table.findOnSide(answer(original), zone, REPLY) >= 0;
+            expect(taken).toBe(collides(entries, original, answer(original), zone));
+            if (!taken) entries.unshift(link(table, original, zone));
             else if (remove && found >= 0) {
               table.unlink(found >> 1);
               table.release(found >> 1);
               entries = entries.filter(({ entry }) => entry !== found >> 1);
             }
           }
+          if (grows) for (let source = 100; source < 500; source++) link(table, tuple(source, 9), 0);
           for (const zone of asked) {
             for (const source of [1, 2, 3]) {
               for (const wanted of [tuple(source, 9), answer(tuple(source, 9))])
