@@ -303,6 +303,12 @@ export class Engine {
     this.resume(slab, columns, results, i, reference, result);
   }
 
+  /** Packets that take the slow path from now on come with this mark. */
+  arriveWith(mark: number): void {
+    this.packet.arrivesWith = mark;
+    if (this.ipv6Stack !== undefined) this.ipv6Stack.packet.arrivesWith = mark;
+  }
+
   /** Brings the rules' counters up to date. */
   flushCounters(): void {
     this.fast.flush();

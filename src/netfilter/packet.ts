@@ -200,6 +200,8 @@ export class Packet implements PacketContext {
   /** IPv4 options as they were read behind routing. */
   options: CompiledOptions = NO_OPTIONS;
   mark = 0;
+  /** The mark that packets come with: nothing else has marked them, unless somebody says so. */
+  arrivesWith = 0;
   seconds = 0;
   nanoseconds = 0;
   /** Next hop of the route the packet takes: its gateway, or its destination. */
@@ -277,7 +279,7 @@ export class Packet implements PacketContext {
     this.bridgeOut = NO_INTERFACE;
     this.nextHop = undefined;
     this.options = NO_OPTIONS;
-    this.mark = 0;
+    this.mark = this.arrivesWith;
     this.entry = -1;
     this.direction = 0;
     this.info = CT_OFF;
