@@ -251,14 +251,15 @@ export class PacketPath {
     return undefined;
   }
 
-  protected route(packet: Packet, ingress: InterfaceIndex): Readonly<Routing> {
+  /** `anew`: the packet came over loopback by a route that NAT has taken from it. */
+  protected route(packet: Packet, ingress: InterfaceIndex, anew = false): Readonly<Routing> {
     const { routing } = this;
-    this.router.route(packet.source, packet.destination, ingress, routing, this.detailsOf(packet));
+    this.router.route(packet.source, packet.destination, ingress, routing, this.detailsOf(packet), anew);
     return routing;
   }
 
-  protected routeIn(packet: Packet, ingress: InterfaceIndex): void {
-    const routing = this.route(packet, ingress);
+  protected routeIn(packet: Packet, ingress: InterfaceIndex, anew = false): void {
+    const routing = this.route(packet, ingress, anew);
     this.observer?.routed(packet, routing);
     if (routing.kind === 'drop' && !ERROR_ROUTES.has(routing.reason)) {
       this.why = routing.reason;
@@ -364,7 +365,10 @@ export class PacketPath {
     else this.sendOut(packet, egress, mtu, false);
   }
 
-  /** The packet keeps its connection over loopback, so tracking and NAT pass it by (nf_conntrack_in: "seen before"). */
+  /**
+   * The packet keeps its connection over loopback, so tracking and NAT pass it by (nf_conntrack_in: "seen before"). False:
+   * it does not reach the host by its first route.
+   */
   protected comeIn(packet: Packet, ingress: InterfaceIndex): boolean {
     const { layout } = this.parts.fragments;
     packet.inInterface = ingress;
@@ -374,7 +378,13 @@ export class PacketPath {
     // What was INVALID is looked at as if it were new here.
     const tracked = packet.info !== CT_NONE;
     if (!tracked) Object.assign(packet, { info: CT_OFF, zone: 0, hasTemplate: false });
+    this.destination.set(packet.destination);
     if (inPieces ? !this.comeInPieces(packet) : !this.hook(packet, 'PREROUTING', tracked)) return false;
+    if (!sameAddress(packet.destination, this.destination)) {
+      // Tracked here only, it has another destination, and with that loses its route (nf_nat_ipv4_pre_routing).
+      this.routeIn(packet, ingress, true);
+      return false;
+    }
     return (packet.family === 6 || this.gatherLocally(packet)) && this.hook(packet, 'INPUT', tracked);
   }
 

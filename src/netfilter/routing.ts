@@ -86,19 +86,22 @@ export class InputRouter {
     return this.routes.dependsOn.any;
   }
 
+  /** `anew`: the packet came over loopback, where it would have kept its route, and that has been taken from it. */
   route(
     source: Uint32Array,
     destination: Uint32Array,
     ingress: InterfaceIndex,
     out: Routing,
     details: Readonly<FlowDetails> = NO_DETAILS,
+    anew = false,
   ): void {
     out.gateway = undefined;
     out.iface = NO_INTERFACE;
     out.redirects = false;
     const from = source[0] ?? 0;
     const to = destination[0] ?? 0;
-    const settings = this.settings[ingress] ?? this.unknown;
+    const own = this.settings[ingress] ?? this.unknown;
+    const settings = anew ? { ...own, loopback: false } : own;
     const sender: Sender = { source, ingress, settings, details };
     const toAll = isLimitedBroadcast(to) || (isZeroNet(from) && isZeroNet(to));
     if (isMulticast(to)) {
@@ -202,6 +205,7 @@ export class InputRouter {
     const back = this.routes.lookUp(flow);
     if (back === undefined || isError(back)) return settings.rpFilter === 0 ? undefined : 'rp-filter';
     if (back.type !== 'unicast' && (back.type !== 'local' || !settings.acceptLocal)) return 'martian-source';
+    if (back.type === 'local' && ingress === this.loopback) return undefined;
     if (back.iface === ingress || back.interfaces?.includes(ingress) === true) {
       this.isNeighbour = back.gateway === undefined;
       return undefined;

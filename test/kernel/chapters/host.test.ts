@@ -20,6 +20,14 @@ const MARKED_TO_LAN: HostFile = {
 
 const withSettings = (host: HostFile, sysctl: Record<string, string>): HostFile => ({ ...host, sysctl });
 
+/** The host's answers to tcp are INVALID in OUTPUT; those that come back over loopback are known in the zone there. */
+const ANSWERS_KNOWN_IN_PREROUTING = [
+  '-t raw -A PREROUTING -i lo',
+  '-t raw -A PREROUTING -p tcp -j CT --zone 1',
+  '-t nat -A INPUT -p tcp -j SNAT --to-source 192.168.1.1',
+  '-A INPUT -i lo',
+];
+
 const WAY: readonly Case[] = [
   {
     name: 'a packet of the host meets OUTPUT of raw, mangle, nat and filter, then POSTROUTING of mangle and nat, and keeps its TTL',
@@ -526,6 +534,29 @@ const LOOPBACK: readonly Case[] = [
       host       same
     `,
     counters: ['filter [1:40] -A OUTPUT -m conntrack --ctstate INVALID', 'nat [1:40] -A PREROUTING -i lo'],
+  },
+  {
+    name: 'what PREROUTING translates over loopback is routed anew, and the address of the host is no source then',
+    rules: ANSWERS_KNOWN_IN_PREROUTING,
+    script: `
+      in  lan    tcp 192.168.1.9:4000 > 203.0.113.5:80 S seq 100
+      host       tcp 192.168.1.1:4000 > 203.0.113.5:80 S
+      in  @local tcp 203.0.113.5:80 > 192.168.1.1:4000 SA seq 900 ack 101
+      drop
+    `,
+    counters: ['raw [1:40] -A PREROUTING -i lo', 'filter [0:0] -A INPUT -i lo', 'filter :FORWARD ACCEPT [0:0]'],
+  },
+  {
+    name: 'what PREROUTING translates over loopback is routed anew and forwarded, where the host takes its own addresses for sources',
+    host: withSettings(HOME_HOST, { 'net.ipv4.conf.all.accept_local': '1' }),
+    rules: ANSWERS_KNOWN_IN_PREROUTING,
+    script: `
+      in  lan    tcp 192.168.1.9:4000 > 203.0.113.5:80 S seq 100
+      host       tcp 192.168.1.1:4000 > 203.0.113.5:80 S
+      in  @local tcp 203.0.113.5:80 > 192.168.1.1:4000 SA seq 900 ack 101 ttl 64
+      out lan    tcp 203.0.113.5:80 > 192.168.1.9:4000 SA ttl 63
+    `,
+    counters: ['filter [0:0] -A INPUT -i lo', 'filter :FORWARD ACCEPT [1:40]'],
   },
   {
     name: 'a mark is kept over loopback',
