@@ -189,6 +189,14 @@ const CASES: readonly (readonly [name: string, rules6: string, packets: readonly
     ],
   ],
   [
+    'what is INVALID in OUTPUT and translated in PREROUTING, whose zone knows it, is routed anew over loopback',
+    rules('raw -A PREROUTING -p tcp -j CT --zone 1', `nat -A INPUT -p tcp -j SNAT --to-source ${INSIDE}`),
+    [
+      ['wan', tcp({ src: `[${SERVER}]:4000`, dst: `[${OUTSIDE}]:80`, flags: 'S' })],
+      own(tcp({ src: `[${OUTSIDE}]:80`, dst: `[${INSIDE}]:4000`, flags: 'SA', ack: 1001 })),
+    ],
+  ],
+  [
     'too long for the narrower link that it is routed to anew',
     rules('nat -A OUTPUT -d 2001:db8:9::9/128 -p udp -j DNAT --to-destination fd00:1::20'),
     [
