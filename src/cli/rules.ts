@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { isTableName, TABLE_NAMES } from '../rules/tables.js';
 import type { TableName } from '../rules/types.js';
+import { dockerCommand } from './rules-docker.js';
 
 export function rulesCommand(): Command {
   return new Command('rules')
@@ -10,7 +11,8 @@ export function rulesCommand(): Command {
     )
     .addCommand(checkCommand())
     .addCommand(printCommand())
-    .addCommand(extensionsCommand());
+    .addCommand(extensionsCommand())
+    .addCommand(dockerCommand());
 }
 
 /** What every command that reads rules takes. */
