@@ -35,6 +35,7 @@ export interface GatewayOptions {
   readonly checksums?: ChecksumMode;
   readonly seed?: number;
   readonly fastPath?: boolean;
+  readonly backend?: 'legacy' | 'nft';
 }
 
 export interface Sent {
@@ -86,13 +87,14 @@ export class TestGateway {
     checksums = 'verify',
     seed = 1,
     fastPath = true,
+    backend,
   }: GatewayOptions) {
     this.host = withSysctls(hostFromOptions({ iface, route }), sysctl);
     const ruleset =
       rules === undefined ? undefined : parseRules(rules, { file: 'rules', family: 4, unsupported: 'stop' });
     const rules6 =
       text6 === undefined ? undefined : parseRules(text6, { file: 'rules6', family: 6, unsupported: 'stop' });
-    this.engine = new Engine(this.host, ruleset, { rules6, seed, fastPath });
+    this.engine = new Engine(this.host, ruleset, { rules6, seed, fastPath, backend });
     this.checksums = checksums;
   }
 
