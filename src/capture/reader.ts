@@ -21,7 +21,12 @@ export interface OpenCaptureOptions {
  * Throws NatreplayError when there is no such file, it cannot be read, or it is no capture.
  */
 export async function openCapture(path: string, options: OpenCaptureOptions = {}): Promise<CaptureReader> {
-  const source = await openDecompressed(path);
+  return readCapture(await openDecompressed(path), options);
+}
+
+/** The same for bytes from anywhere; they are those of a capture, not compressed. Closes the source when it is none. */
+export async function readCapture(source: ByteSource, options: OpenCaptureOptions = {}): Promise<CaptureReader> {
+  const { path } = source;
   try {
     const head = new Uint8Array(PCAP_FILE_HEADER);
     const length = await source.read(head, 0, head.length);

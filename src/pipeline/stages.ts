@@ -86,21 +86,30 @@ export class Stages {
 
   /** Takes all records of the bench's slab through. */
   run(bench: Bench): void {
+    const take = this.prepare(bench);
+    const { count } = bench.slab.records;
+    for (let start = 0; start < count; start += BATCH) {
+      const end = Math.min(start + BATCH, count);
+      const began = performance.now();
+      take(start, start + 1);
+      this.serviceTime.record((performance.now() - began) * 1e6);
+      take(start + 1, end);
+      this.summary.countRecords(bench.slab, start, end);
+    }
+  }
+
+  /**
+   * For whoever takes the records through at a pace of their own: what takes records `start`..`end` of the bench's slab
+   * through, to be called for all of them, in order. These are not in the summary's records.
+   */
+  prepare(bench: Bench): (start: number, end: number) => void {
     const { interfaces } = this.options;
     for (let k = this.linkTypes.length; k < interfaces.length; k++) this.linkTypes.push(interfaces[k]?.linkType ?? -1);
     const hot = this.hot?.load(bench.slab, bench.columns, bench.output) === true ? this.hot : undefined;
     bench.slab.packer = hot?.pack;
     const others = this.others(bench);
-    const { count } = bench.slab.records;
     bench.extras.length = 0;
-    for (let start = 0; start < count; start += BATCH) {
-      const end = Math.min(start + BATCH, count);
-      const began = performance.now();
-      this.take(bench, hot, others, start, start + 1);
-      this.serviceTime.record((performance.now() - began) * 1e6);
-      this.take(bench, hot, others, start + 1, end);
-      this.summary.countRecords(bench.slab, start, end);
-    }
+    return (start, end) => this.take(bench, hot, others, start, end);
   }
 
   /** Adds what the hot path has counted to the summary and the rules; to be called once, after the last slab. */
