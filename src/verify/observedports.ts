@@ -2,6 +2,7 @@
 import type { PortChoice, PortChooser, PortRefusal } from '../netfilter/nat/portchoice.js';
 import { skipExtensionHeaders, type UpperLayer } from '../packet/ipv6.js';
 import { PROTO_ICMP, PROTO_ICMPV6 } from '../packet/transport.js';
+import { ListedPorts } from './listedports.js';
 
 /** What the kernel sent on or delivered, from the IP header on. */
 export type KernelAnswer = Uint8Array | 'nothing';
@@ -17,6 +18,12 @@ export class ObservedPorts implements PortChooser {
   refusal: string | undefined;
   #ports: Ports | undefined;
   #dropped = false;
+  #listed: ListedPorts | undefined;
+
+  /** `connections`: `conntrack -L` of the kernel once it has had all packets, for the ports of those that it let go nowhere. */
+  list(connections: string): void {
+    this.#listed = new ListedPorts(connections);
+  }
 
   /** Before each packet. */
   observe(answer: KernelAnswer | undefined): void {
@@ -25,7 +32,12 @@ export class ObservedPorts implements PortChooser {
     this.#ports = answer === undefined || answer === 'nothing' ? undefined : portsOf(answer);
   }
 
-  choose({ manipulation, mapping }: PortChoice): number | undefined {
+  choose({ manipulation, mapping, original }: PortChoice): number | undefined {
+    if (this.#dropped && manipulation === 'src') {
+      const port = this.#listed?.sourcePort(original);
+      if (port !== undefined) this.followed++;
+      return port;
+    }
     if (this.#ports?.protocol !== mapping.protocol) return undefined;
     this.followed++;
     return this.#ports[manipulation];

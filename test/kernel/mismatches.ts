@@ -31,11 +31,13 @@ export async function runScenario(
       backend,
       rules6: rules6 === undefined ? undefined : parsed6(rules6),
     });
+    const connections = await gateway.conntrack();
+    prediction.list(connections);
     const { agreed, mismatches, reasons } = comparePrediction(run, prediction);
     const listings = [
       ...compareCounters(await gateway.counters(), countersText(prediction)),
       ...(rules6 === undefined ? [] : compareCounters(await gateway.counters6(), counters6Text(prediction))),
-      ...compareConntrack(steady(await gateway.conntrack(), run), steady(connectionsText(prediction), run)),
+      ...compareConntrack(steady(connections, run), steady(connectionsText(prediction), run)),
     ];
     const differing = [
       ...mismatches.map((m) => `${describeMismatch(m)} [${inputText(run, m.input)}] ${m.why}`),

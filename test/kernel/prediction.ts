@@ -52,6 +52,11 @@ export class Prediction {
     return this.#own.judge(iface, frame, time, kernel);
   }
 
+  /** `conntrack -L` of the kernel, for ports that it drew for packets which nobody saw again. */
+  list(connections: string): void {
+    this.#own.ports.list(connections);
+  }
+
   /** What leaves because of a packet, or what the host itself gets (as an output to TO_HOST). */
   outputs(packet: SentPacket): readonly PredictedPacket[] {
     return outputsOf(this.judge(packet));

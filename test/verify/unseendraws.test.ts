@@ -3,6 +3,7 @@
  * to the drop explains it, and nothing else does.
  */
 import { describe, expect, it } from 'vitest';
+import { FROM_HOST } from '../../src/verify/gateway.js';
 import type { KernelAnswer } from '../../src/verify/observedports.js';
 import { saveText } from '../kernel/chapters/rules.js';
 import { HOME_HOST } from '../kernel/hosts.js';
@@ -84,5 +85,22 @@ describe('a port that nobody saw', () => {
       ]),
     );
     expect([...prediction.connectionsText()].join('').match(/mark=1/g)).toHaveLength(2);
+  });
+
+  it('is known by the connection, where the host dropped its own packet behind POSTROUTING', () => {
+    const rules = ['-t nat -A POSTROUTING -p udp -j SNAT --to-source 203.0.113.5', '-A INPUT -p udp -j DROP'];
+    const sends = (src: string, dst: string, time: number, kernel: KernelAnswer) =>
+      prediction.judge({ iface: FROM_HOST, frame: ether(udp({ src, dst })), time }, kernel).sent[0]?.frame;
+    const prediction = new Prediction(HOME_HOST, saveText(rules));
+    prediction.list(
+      'udp 17 29 src=127.0.0.1 dst=127.0.0.1 sport=4000 dport=53 [UNREPLIED] src=127.0.0.1 dst=203.0.113.5 sport=53 dport=4000 use=1\n' +
+        'udp 17 29 src=192.168.1.1 dst=127.0.0.1 sport=4000 dport=53 [UNREPLIED] src=127.0.0.1 dst=203.0.113.5 sport=53 dport=61234 use=1\n',
+    );
+    expect(sends('127.0.0.1:4000', '127.0.0.1:53', 1000, dropped)).toBeUndefined();
+    expect(sends('192.168.1.1:4000', '127.0.0.1:53', 1001, dropped)).toBeUndefined();
+    expect(prediction.connectionsText()).toMatch(/src=127.0.0.1 dst=203.0.113.5 sport=53 dport=61234 /);
+    // The mapping is used again for others (KERNEL.md B3).
+    const frame = sends('192.168.1.1:4000', '198.51.100.1:53', 1002, 'nothing');
+    expect(frame === undefined ? undefined : new DataView(frame.buffer, frame.byteOffset).getUint16(34)).toBe(61234);
   });
 });

@@ -151,12 +151,14 @@ async function judge(test: FuzzCase, gateway: Gateway, run: TrafficRun): Promise
     backend: test.backend,
     rules6: rules6 === undefined ? undefined : parseRules(rules6, { file: 'rules6', family: 6, unsupported: 'stop' }),
   });
+  const connections = await gateway.conntrack();
+  prediction.list(connections);
   const { agreed, mismatches } = comparePrediction(run, prediction);
   const isOfHost = run.packets.some(({ iface }) => iface === FROM_HOST);
   const listings = [
     ...compareCounters(await gateway.counters(), countersText(prediction)),
     ...(rules6 === undefined ? [] : compareCounters(await gateway.counters6(), counters6Text(prediction))),
-    ...compareConntrack(steady(await gateway.conntrack(), run), steady(connectionsText(prediction), run)).filter(
+    ...compareConntrack(steady(connections, run), steady(connectionsText(prediction), run)).filter(
       (difference) => !(isOfHost && isUnseenDraw(difference)),
     ),
   ];
