@@ -4,6 +4,7 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { NatreplayError, printable } from '../errors.js';
+import { explainCommand } from './explain.js';
 import { replayCommand } from './replay.js';
 import { rulesCommand } from './rules.js';
 import { dieBySignal, Interrupted } from './signals.js';
@@ -21,6 +22,7 @@ export function program(): Command {
     .description("replay packet captures through a Linux host's iptables rules")
     .version(version(), '-V, --version')
     .addCommand(replayCommand())
+    .addCommand(explainCommand())
     .addCommand(rulesCommand())
     .addCommand(snapshotCommand())
     .addCommand(verifyCommand());
