@@ -1,6 +1,12 @@
 /** The host that goes with the rules: its outside interface, the bridges, routes, and the sysctls Docker sets. */
-import { formatPrefix, type Prefix } from '../../host/address.js';
-import { type HostDescription, makeAddress, withLoopback } from '../../host/description.js';
+import { addressBits, formatAddress, formatPrefix, networkOf, type Prefix, sameAddress } from '../../host/address.js';
+import {
+  EMPTY_HOST,
+  type HostDescription,
+  makeAddress,
+  subnetBroadcast,
+  withLoopback,
+} from '../../host/description.js';
 import { hostFileOf } from '../../host/hostjson.js';
 import { applyOptions, type HostOptions } from '../../host/hostoptions.js';
 import type { HostFile } from '../../host/hostschema.js';
@@ -9,7 +15,7 @@ import type { DaemonOptions } from './index.js';
 import type { Settled, SettledNetwork } from './settle.js';
 
 /** What the outside is like where nobody says: addresses for documentation (RFC 5737). */
-export const EXAMPLE_OUTSIDE = { iface: 'eth0=192.0.2.1/24', route: 'default=192.0.2.254@eth0' } as const;
+const EXAMPLE_OUTSIDE = 'eth0=192.0.2.1/24';
 
 export interface DockerHostOptions extends HostOptions {
   readonly daemon: DaemonOptions;
@@ -45,16 +51,37 @@ export function dockerHost(settled: Settled, options: DockerHostOptions): HostFi
   };
 }
 
-/** The interfaces and routes towards the outside, eth0 by default. */
+/**
+ * The interfaces and routes towards the outside. Where they are not stated: eth0, and the far end of the first interface's
+ * subnet as the router. Its address does not matter to what becomes of packets, its interface does.
+ */
 export function statedOutside({ iface = [], route = [] }: HostOptions): {
   readonly iface: readonly string[];
   readonly route: readonly string[];
 } {
-  const names = iface.map(nameIn);
-  const isExample = !names.some((name) => name !== 'docker0' && !name.startsWith('br-'));
-  const outside = isExample ? [EXAMPLE_OUTSIDE.iface] : [];
-  const way = isExample && route.length === 0 ? [EXAMPLE_OUTSIDE.route] : [];
-  return { iface: [...outside, ...iface], route: [...way, ...route] };
+  const isOutside = (one: string): boolean => nameIn(one) !== 'docker0' && !nameIn(one).startsWith('br-');
+  const interfaces = iface.some(isOutside) ? iface : [EXAMPLE_OUTSIDE, ...iface];
+  if (route.length > 0) return { iface: interfaces, route };
+  const { interfaces: made } = applyOptions(EMPTY_HOST, { iface: interfaces.filter(isOutside) });
+  const routers = ([4, 6] as const).flatMap((family) => {
+    const outside = made.filter(({ loopback }) => !loopback);
+    const way = outside.flatMap(({ name, addresses }) => addresses.map((address) => ({ name, address })));
+    const first = way.find(({ address }) => address.family === family && address.scope === 'global');
+    return first === undefined ? [] : [`default${family}=${routerIn(first.address)}@${first.name}`];
+  });
+  return { iface: interfaces, route: routers };
+}
+
+/** An address of the subnet that is not the host's own: .254 of a /24, ::1 of a /64, or the one beside it. */
+function routerIn({ family, words, prefixLength }: InterfaceAddress): string {
+  if (prefixLength >= addressBits(family) - 1) return '';
+  const router = networkOf(family, words, prefixLength);
+  const at = family === 4 ? 0 : 3;
+  if (family === 4) router[0] = subnetBroadcast(words[0] ?? 0, prefixLength);
+  const step = family === 4 ? -1 : 1;
+  router[at] = (router[at] ?? 0) + step;
+  if (sameAddress(router, words)) router[at] = (router[at] ?? 0) + step;
+  return formatAddress(family, router);
 }
 
 /** Of `eth0@MAC=ADDRESSES`. */
