@@ -430,10 +430,18 @@ export class PacketPath {
     this.why = '';
   }
 
-  /** A reset ends the connection whether or not its bytes are asked for. */
+  /** A reset ends the connection whether or not its bytes are asked for, if there is one (nf_send_reset). */
   private refuse(packet: Packet, how: string): void {
-    if (how === 'tcp-reset' && packet.entry >= 0 && isResettable(packet)) this.parts.conntrack?.closeTcp(packet);
+    if (how === 'tcp-reset' && packet.entry >= 0 && isResettable(packet) && this.canAnswer(packet))
+      this.parts.conntrack?.closeTcp(packet);
     this.parts.answers?.reject(packet, how);
+  }
+
+  /** It was for one host, and there is a way back to its sender. */
+  protected canAnswer({ source, destination }: Packet): boolean {
+    const type = this.parts.host.addressType(4, destination);
+    if (type === 'broadcast' || type === 'multicast') return false;
+    return this.outputRouter.route(destination, source, NO_DETAILS) !== undefined;
   }
 
   /** A packet of the host's own about the one in hand, on whose way nothing changes by it. */

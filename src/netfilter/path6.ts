@@ -8,7 +8,7 @@ import { linearBytes6 } from './defrag/linear.js';
 import type { Packet } from './packet.js';
 import { PacketPath, type PathParts } from './path.js';
 import { VERDICT_FORWARD, VERDICT_LOCAL } from './results.js';
-import type { Routing } from './routing.js';
+import { isErrorRoute, type Routing } from './routing.js';
 import { InputRouter6 } from './routing6.js';
 
 /** Every link carries this much (RFC 8200 section 5), whatever MTU it has. */
@@ -132,6 +132,14 @@ export class PacketPath6 extends PacketPath {
     const { fragments, nat } = this.parts;
     const translated = (packet.status & (SRC_NAT | DST_NAT)) !== 0;
     return fragments.cut6(packet, linearBytes6(packet, nat !== undefined, translated));
+  }
+
+  protected override canAnswer({ source }: Packet): boolean {
+    const { host } = this.parts;
+    // Where rules decide about routes, the packet in hand does not tell what they say of its answer.
+    if (host.routingDependsOn(6).any) return true;
+    const route = host.route(6, source);
+    return route !== undefined && !isErrorRoute(route);
   }
 
   protected override routeOut(packet: Packet): boolean {

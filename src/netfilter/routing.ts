@@ -203,7 +203,7 @@ export class InputRouter {
     flow.sourcePort = details.destinationPort;
     flow.destinationPort = details.sourcePort;
     const back = this.routes.lookUp(flow);
-    if (back === undefined || isError(back)) return settings.rpFilter === 0 ? undefined : 'rp-filter';
+    if (back === undefined || isErrorRoute(back)) return settings.rpFilter === 0 ? undefined : 'rp-filter';
     if (back.type !== 'unicast' && (back.type !== 'local' || !settings.acceptLocal)) return 'martian-source';
     if (back.type === 'local' && ingress === this.loopback) return undefined;
     if (back.iface === ingress || back.interfaces?.includes(ingress) === true) {
@@ -257,7 +257,7 @@ function martian(from: number, to: number, settings: InterfaceSettings): string 
 }
 
 /** Routes that a lookup answers with an error. */
-function isError({ type }: Route): boolean {
+export function isErrorRoute({ type }: Route): boolean {
   return type === 'blackhole' || type === 'unreachable' || type === 'prohibit' || type === 'throw';
 }
 

@@ -100,6 +100,20 @@ export const ANSWER_CASES: readonly KernelCase[] = [
     ],
   },
   {
+    name: 'a reset that has no way to the sender is none, and closes no connection',
+    host: HOST,
+    rules: rules([
+      'FORWARD -p tcp --tcp-flags PSH PSH -j REJECT --reject-with tcp-reset',
+      'FORWARD -p tcp --tcp-flags URG URG -j REJECT',
+    ]),
+    steps: ['192.168.1.10:4000', '10.1.0.5:4000', '10.2.0.5:4000', '10.3.0.5:4000', '10.3.0.5:4001'].flatMap((src) => [
+      out({ src, seq: 1000 }),
+      { iface: 'wan', packet: tcp({ src: `${STRANGER}:80`, dst: src, flags: 'SA', seq: 5000, ack: 1001 }) },
+      out({ src, flags: 'A', seq: 1001, ack: 5001 }),
+      out({ src, flags: src.endsWith('1') ? 'UA' : 'PA', seq: 1001, ack: 5001, payload: 'x' }),
+    ]),
+  },
+  {
     name: 'a reset about a connection that is being made walks the nat chains of POSTROUTING',
     host: HOST,
     rules: rules(

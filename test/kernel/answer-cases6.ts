@@ -264,6 +264,16 @@ export const ANSWER_CASES6: readonly KernelCase[] = [
     ]),
   },
   {
+    name: 'a reset that has no way to the sender is none, and closes no connection',
+    rules6: rules(['FORWARD -p tcp --tcp-flags PSH PSH -j REJECT --reject-with tcp-reset']),
+    steps: [PC, '2001:db8:dead::5', '2001:db8:bad::5', '2001:db8:f00d::5'].flatMap((src) => [
+      of(tcp({ src: `[${src}]:4000`, dst: `[${STRANGER}]:80`, flags: 'S', seq: 1000 }), 'lan'),
+      of(tcp({ src: `[${STRANGER}]:80`, dst: `[${src}]:4000`, flags: 'SA', seq: 5000, ack: 1001 }), 'wan'),
+      of(tcp({ src: `[${src}]:4000`, dst: `[${STRANGER}]:80`, flags: 'A', seq: 1001, ack: 5001 }), 'lan'),
+      of(tcp({ src: `[${src}]:4000`, dst: `[${STRANGER}]:80`, flags: 'PA', seq: 1001, ack: 5001 }), 'lan'),
+    ]),
+  },
+  {
     name: 'nf_conntrack_checksum off, hop limit 33 on lan, no flow labels',
     host: {
       ...HOST,

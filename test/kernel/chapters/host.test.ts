@@ -871,6 +871,17 @@ const GROUPS: readonly Case[] = [
     `,
   },
   {
+    name: 'a reset is no answer to a broadcast over loopback, and does not close its connection',
+    rules: [TRACK, '-A INPUT -p tcp -j REJECT --reject-with tcp-reset'],
+    script: `
+      in  @local tcp 192.168.1.1:4000 > 192.168.1.255:80 S
+      out lan    same
+    `,
+    connections: [
+      'tcp 120 SYN_SENT 192.168.1.1:4000 > 192.168.1.255:80 [UNREPLIED] 192.168.1.255:80 > 192.168.1.1:4000',
+    ],
+  },
+  {
     name: 'a multicast of the host',
     rules: [TRACK, '-t mangle -A POSTROUTING', '-t mangle -A PREROUTING', '-A INPUT', '-A OUTPUT'],
     script: `
