@@ -96,6 +96,13 @@ function atHook(hook: BuiltinChain, table: Table): Box {
   return box ?? EVERYTHING;
 }
 
+/** `box` if nothing in the table can change what it goes by. */
+export function steadyPart(box: Box | undefined, { unsteady, forgets }: Stability): Box | undefined {
+  if (box === undefined) return undefined;
+  const relies = [...unsteady].some((dimension) => box.sets[dimension] !== undefined) || box.terms.some(forgets);
+  return relies ? undefined : box;
+}
+
 class Analysis {
   private readonly conditions = new Map<Rule, Condition>();
   private readonly dead = new Map<Rule, Dead>();
@@ -136,10 +143,7 @@ class Analysis {
 
   /** What of a rule's `lower` may be relied on after rules in between. */
   private sure(box: Box | undefined): Box | undefined {
-    if (box === undefined || this.bare) return undefined;
-    const { unsteady, forgets } = this.stability;
-    const relies = [...unsteady].some((dimension) => box.sets[dimension] !== undefined) || box.terms.some(forgets);
-    return relies ? undefined : box;
+    return this.bare ? undefined : steadyPart(box, this.stability);
   }
 
   /** What gets a verdict in a chain for certain, wherever it comes from. */

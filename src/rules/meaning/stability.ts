@@ -36,7 +36,7 @@ const CHANGES: ReadonlyMap<string, readonly string[]> = new Map([
   ['HL', ['hl', ...BYTES]],
   ['TCPMSS', ['tcp', 'tcpmss', 'length', ...BYTES]],
   ['TCPOPTSTRIP', ['tcp', 'tcpmss', ...BYTES]],
-  ['SET', ['set']],
+  ['SET', ['set', ...MARKS]],
   ['CT', ['conntrack', 'state', 'connmark']],
   ['NOTRACK', ['conntrack', 'state', 'connmark']],
 ]);
