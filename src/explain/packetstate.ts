@@ -1,4 +1,5 @@
 /** A packet on its way, as text and numbers. */
+import { formatAddress } from '../host/address.js';
 import { readPorts } from '../netfilter/conntrack/tuples.js';
 import type { Packet } from '../netfilter/packet.js';
 import { IPV4_TOS, IPV4_TTL } from '../packet/ipv4.js';
@@ -27,10 +28,13 @@ export function stateOf(packet: Packet): PacketState {
 
 /** `tcp 198.51.100.7:40000 > 192.0.2.1:8799`, of the packet as it is now. */
 export function textOf(packet: PacketContext): string {
-  tuple.family = packet.family;
-  tuple.protocol = Math.max(0, packet.protocol);
-  copyAddress(packet.source, tuple.source);
-  copyAddress(packet.destination, tuple.destination);
+  const { family, source, destination, protocol } = packet;
+  // IPv6 whose extension headers are cut: nobody knows what it carries.
+  if (protocol < 0) return `ipv6 ${formatAddress(family, source)} > ${formatAddress(family, destination)}`;
+  tuple.family = family;
+  tuple.protocol = protocol;
+  copyAddress(source, tuple.source);
+  copyAddress(destination, tuple.destination);
   const whole = packet.fragmentOffset === 0 && readPorts(tuple, packet.view, packet.l4, packet.end);
   return tupleText(tuple, whole);
 }

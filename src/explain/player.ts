@@ -14,6 +14,7 @@ import {
   VERDICT_LOCAL,
 } from '../netfilter/results.js';
 import type { PacketColumns } from '../packet/columns.js';
+import type { ChecksumMode } from '../packet/parse.js';
 import { LOCAL_NAME } from '../pipeline/ingress.js';
 import { describePacket, VERDICT_NAMES } from '../pipeline/packetlog.js';
 import type { Ruleset, TableName } from '../rules/types.js';
@@ -28,6 +29,8 @@ export interface PlayerOptions {
   /** Default 1. */
   readonly seed?: number | undefined;
   readonly tables?: readonly TableName[] | undefined;
+  /** For datagrams put together from fragments; default `offload`. */
+  readonly checksums?: ChecksumMode | undefined;
 }
 
 /** What came of a packet, with its bytes from the IP header on as they are now; undefined if no hook saw it. */
@@ -46,11 +49,11 @@ export class Player {
   private readonly index4: RuleIndex;
   private readonly index6: RuleIndex | undefined;
 
-  constructor({ host, rules, rules6, seed = 1, tables }: PlayerOptions) {
+  constructor({ host, rules, rules6, seed = 1, tables, checksums }: PlayerOptions) {
     this.host = host;
     // The path of IPv6 has to be there before the first packet, to be watched.
     const known6 = rules6 ?? (statesIpv6(host) ? NO_RULES6 : undefined);
-    this.engine = new Engine(host, rules, { seed, rules6: known6, tables, fastPath: false });
+    this.engine = new Engine(host, rules, { seed, rules6: known6, tables, checksums, fastPath: false });
     const { counters, ipv6 } = this.engine;
     this.index4 = new RuleIndex(rules, counters);
     this.index6 = ipv6 === undefined ? undefined : new RuleIndex(rules6, ipv6.counters);

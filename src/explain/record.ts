@@ -8,7 +8,7 @@ import { inferHost } from '../host/infer/infer.js';
 import type { Host } from '../host/types.js';
 import { ResultColumns } from '../netfilter/results.js';
 import { PacketColumns } from '../packet/columns.js';
-import { type ChecksumMode, parseSlab } from '../packet/parse.js';
+import { parseSlab } from '../packet/parse.js';
 import { IngressStage, LOCAL_NAME } from '../pipeline/ingress.js';
 import type { CaptureInput } from '../pipeline/replay.js';
 import { samplePackets } from '../pipeline/samples.js';
@@ -23,8 +23,6 @@ export interface RecordOptions extends Omit<PlayerOptions, 'host'> {
   readonly record: number;
   /** Undefined: inferred from the rules and the captures. */
   readonly host: Host | undefined;
-  /** Default `offload`. */
-  readonly checksums?: ChecksumMode | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
