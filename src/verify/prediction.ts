@@ -42,6 +42,8 @@ export interface PredictionOptions {
   readonly backend: Backend;
   /** What the host itself says about packets that it drops is among what it sent. */
   readonly hostPackets?: boolean | undefined;
+  /** Of the random numbers where nothing is known of the kernel's; default 1. */
+  readonly seed?: number | undefined;
 }
 
 export interface Judged {
@@ -69,10 +71,10 @@ export class Prediction {
   readonly #columns = new PacketColumns(1);
   readonly #results = new ResultColumns(1);
 
-  constructor({ host, rules, rules6, backend, hostPackets }: PredictionOptions) {
+  constructor({ host, rules, rules6, backend, hostPackets, seed = 1 }: PredictionOptions) {
     this.#host = host;
     this.#rules6 = rules6;
-    const known = { seed: 1, portChooser: this.ports, checksums: 'verify' } as const;
+    const known = { seed, portChooser: this.ports, checksums: 'verify' } as const;
     this.engine = new Engine(host, rules, { ...known, backend, rules6, hostPackets });
     this.#path = new RulePathRecorder(rules, this.engine.counters);
   }

@@ -2,8 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { parseRules } from '../../src/rules/index.js';
 import { HOST_COMMAND, neededCommands } from '../../src/verify/gateway.js';
+import { compareCounters } from '../../src/verify/listings.js';
 import { needs } from '../support/requirements.js';
 import { caseOf, fuzz } from './fuzz/case.js';
+import { beyondChance } from './fuzz/chance.js';
 import { fewer, without } from './fuzz/minimise.js';
 import { readOptions, USAGE } from './fuzz/options.js';
 import { rulesText } from './fuzz/rules.js';
@@ -38,6 +40,24 @@ describe.skipIf(requirement.skip)(title('random hosts, rules and traffic, agains
     },
     120_000,
   );
+});
+
+describe('counters that hang on ports which nobody saw', () => {
+  const counted = (all: number, port443: number): string =>
+    `*mangle\n[${all}:${all * 40}] -A FORWARD -p udp\n[${port443}:${port443 * 40}] -A FORWARD -p udp --dport 443\nCOMMIT\n`;
+  const others = [180, 195, 201, 188].map((n) => counted(560, n));
+  const beyond = (kernel: string): string[] =>
+    beyondChance(compareCounters(kernel, counted(560, 172)), kernel, others).map(({ what }) => what);
+
+  it.each([
+    ['as another draw might have it', counted(560, 194), []],
+    ['further off than any draw', counted(560, 400), ['mangle: -A FORWARD -p udp --dport 443']],
+    ['of a rule that no draw makes a difference to', counted(561, 194), ['mangle: -A FORWARD -p udp']],
+    ['of a rule that is not there', counted(560, 172).replaceAll('443', '80'), undefined],
+  ])('%s', (_name, kernel, expected) => {
+    if (expected === undefined) expect(beyond(kernel)).toHaveLength(2);
+    else expect(beyond(kernel)).toEqual(expected);
+  });
 });
 
 describe('the generator', () => {

@@ -32,7 +32,7 @@ export class Prediction {
   constructor(
     host: HostFile,
     rules: string,
-    { backend = 'legacy', rules6, hostPackets }: Partial<Omit<PredictionOptions, 'host' | 'rules'>> = {},
+    { backend = 'legacy', rules6, hostPackets, seed }: Partial<Omit<PredictionOptions, 'host' | 'rules'>> = {},
   ) {
     this.#own = new VerifyPrediction({
       host: makeHost(describeHostText(JSON.stringify(host), 'host.json')),
@@ -40,6 +40,7 @@ export class Prediction {
       rules6,
       backend,
       hostPackets,
+      seed,
     });
   }
 
