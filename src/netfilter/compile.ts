@@ -22,13 +22,18 @@ export type CompiledTarget =
   | { readonly kind: 'none' }
   | TargetAction;
 
+/** It depends on more than what the rule's matches say they read, or the rule leaves something behind. */
+export const TAINT_OPAQUE = 1;
+/** It may differ between packets of one connection: TCP flags are looked at, say. */
+export const TAINT_VARIES = 2;
+
 export interface CompiledRule {
   /** Index into the counters, and the name of the rule in `RuleNames`. */
   readonly id: number;
   /** All of them must hold: what the chain's prefilter does not cover, fixed part first, then matches as written. */
   readonly predicates: readonly Predicate[];
-  /** What it makes of a packet depends on more than what its matches say they read, or it leaves something behind. */
-  readonly opaque: boolean;
+  /** TAINT_*: why what it makes of a packet says nothing of other packets. */
+  readonly taint: number;
   readonly target: CompiledTarget;
 }
 
@@ -125,14 +130,24 @@ function compileRule(
   file: string,
 ): CompiledRule {
   const id = counters.add(`${rule.table}:${rule.chain}:${rule.number}`, keep ? rule.packets : 0, keep ? rule.bytes : 0);
-  if (rule.unsupported) return { id, predicates: [() => false], opaque: false, target: { kind: 'none' } };
+  if (rule.unsupported) return { id, predicates: [() => false], taint: 0, target: { kind: 'none' } };
   try {
     const target = compileTarget(rule, chains, context);
-    const opaque = isOpaque(target) || rule.matches.some((use) => use.extension.reads?.(use.options) === undefined);
-    return { id, predicates: compilePredicates(rule, context), opaque, target };
+    const taint = (isOpaque(target) ? TAINT_OPAQUE : 0) | taintOf(rule);
+    return { id, predicates: compilePredicates(rule, context), taint, target };
   } catch (error) {
     throw atRule(error, rule, file);
   }
+}
+
+function taintOf({ matches }: Rule): number {
+  let taint = 0;
+  for (const { extension, options } of matches) {
+    const reads = extension.reads?.(options);
+    if (reads === undefined) taint |= TAINT_OPAQUE;
+    else if (reads.tcpFlags === true || reads.connection === true) taint |= TAINT_VARIES;
+  }
+  return taint;
 }
 
 function isOpaque(target: CompiledTarget): boolean {

@@ -5,7 +5,6 @@
 import type { Slab } from '../capture/slab.js';
 import type { ExtraRecord } from '../capture/types.js';
 import { type Host, NO_INTERFACE } from '../host/types.js';
-import { fold } from '../packet/checksum.js';
 import {
   BROKEN_CHECKSUM,
   BROKEN_HEADER,
@@ -27,7 +26,6 @@ import {
 } from '../packet/columns.js';
 import { ETHERNET_SENDER, exchangeEthernetAddresses } from '../packet/link.js';
 import type { ChecksumMode } from '../packet/parse.js';
-import { copyAddress, Tuple } from '../packet/tuple.js';
 import type { StateSaver } from '../rules/extension.js';
 import { SharedState } from '../rules/state/shared.js';
 import type { Ruleset, TableName } from '../rules/types.js';
@@ -39,35 +37,20 @@ import { Bridges, isPastHost, unseenEgress } from './bridges.js';
 import { CaptureClock } from './clock.js';
 import { compileRuleset, RuleCounterTable } from './compile.js';
 import { Conntrack } from './conntrack/conntrack.js';
-import {
-  CONFIRMED,
-  DST_NAT,
-  FAST_ORIGINAL,
-  FlowTable,
-  META_DELTA,
-  META_DNAT_RULE,
-  META_PATH,
-  META_SNAT_RULE,
-  ORIGINAL,
-  REPLY,
-  SRC_NAT,
-  STATED_ORIGINAL,
-} from './conntrack/flowtable.js';
+import { DST_NAT, FlowTable, META_DNAT_RULE, META_SNAT_RULE, SRC_NAT } from './conntrack/flowtable.js';
 import { conntrackSettings } from './conntrack/timeouts.js';
 import type { OutputFragment } from './defrag/fragment.js';
 import { Fragments } from './defrag/fragments.js';
-import { type FastCounters, fastCounters } from './fastcounters.js';
-import { BATCH, FastPath, NOT_FAST, PATH_LOCAL, TTL_DELTA } from './fastpath.js';
+import { BATCH, FastPath, NOT_FAST } from './fastpath.js';
 import { Ipv6Stack, statesIpv6 } from './ipv6stack.js';
-import { packetClasses } from './megaflows/classes.js';
-import { FirstPackets } from './megaflows/firstpackets.js';
+import { BEGIN_AGAIN, BEGIN_SLOW, RememberedWays } from './megaflows/remembered.js';
 import type { PortChooser } from './nat/portchoice.js';
-import { addressesDelta } from './nat/rewrite.js';
 import { NatSetup } from './nat/setup.js';
 import { UnseenDraw } from './nat/unseendraw.js';
 import { keptOfConnections, limitedTo, needsConntrack } from './needs.js';
-import { CT_ESTABLISHED, CT_NEW, Packet } from './packet.js';
+import { Packet } from './packet.js';
 import { PacketPath } from './path.js';
+import { plainWays } from './plainways.js';
 import { Random } from './random.js';
 import {
   EGRESS_REPLACED,
@@ -85,8 +68,8 @@ import {
   VERDICT_OUTGOING,
 } from './results.js';
 import { RouteCache } from './routecache.js';
-import { newRouting } from './routing.js';
 import { VlanTags } from './vlantags.js';
+import { Ways } from './ways.js';
 
 export interface EngineOptions {
   readonly seed: number;
@@ -124,6 +107,8 @@ export class Engine {
    */
   readonly extras: ExtraRecord[] = [];
   readonly clock: CaptureClock;
+  /** Where packets of known connections leave, and what they count. */
+  readonly ways: Ways;
   /** Made with the rules it has, or by the first IPv6 packet. */
   private ipv6Stack: Ipv6Stack | undefined;
   private readonly makeIpv6: () => Ipv6Stack;
@@ -137,12 +122,8 @@ export class Engine {
   private readonly answers: HostAnswers | undefined;
   /** Undefined without answers. */
   private readonly expired: ExpiredAnswers | undefined;
-  private readonly fast: FastCounters;
   private readonly fastPath: FastPath | undefined;
-  private readonly firstPackets: FirstPackets | undefined;
-  private readonly routing = newRouting();
-  private readonly from = new Tuple();
-  private readonly to = new Tuple();
+  private readonly remembered: RememberedWays | undefined;
 
   constructor(
     host: Host,
@@ -158,6 +139,7 @@ export class Engine {
       this.ipv6?.conntrack?.sweepAll(now);
     }, options.workspace);
     this.table = new FlowTable(1, options.workspace);
+    this.ways = new Ways(options.workspace);
     const evaluated = ruleset === undefined ? undefined : limitedTo(ruleset, options.tables);
     const savers: StateSaver[] | undefined = options.portChooser?.dropped === undefined ? undefined : [];
     const shared = new SharedState(host);
@@ -223,7 +205,6 @@ export class Engine {
       answers: this.answers,
     });
     this.packet = new Packet(host, this.table, this.conntrack);
-    this.fast = fastCounters(tables, this.counters);
     const { answers } = this;
     if (answers !== undefined) {
       const ipv4 = { answers, packet: new Packet(host, this.table), router: this.path.router };
@@ -231,22 +212,23 @@ export class Engine {
     }
     // The fast path does not count what a connection carries.
     if (this.conntrack !== undefined && !kept.accounts && options.fastPath !== false) {
-      this.fastPath = new FastPath(this.table, this.conntrack, this.fast);
+      this.fastPath = new FastPath(this.table, this.conntrack, this.ways);
       // Where a real host's choices are followed, or the host answers, each packet is looked at.
-      const each = portChooser !== undefined || options.hostPackets === true || this.routes.dependsOn.any;
-      const classes = each || evaluated === undefined ? undefined : packetClasses(evaluated, host);
-      if (classes !== undefined)
-        this.firstPackets = new FirstPackets({
-          classes,
-          conntrack: this.conntrack,
-          nat,
-          clock: this.clock,
-          random,
-          counters: this.counters,
-          path: this.path,
-          policies: this.fast.policies,
-          packet: new Packet(host, this.table),
-        });
+      const each = portChooser !== undefined || options.hostPackets === true;
+      this.remembered = new RememberedWays({
+        host,
+        routes: this.routes,
+        conntrack: this.conntrack,
+        nat,
+        clock: this.clock,
+        random,
+        counters: this.counters,
+        path: this.path,
+        ways: this.ways,
+        plain: plainWays(tables),
+        answers: this.answers !== undefined,
+        ruleset: each ? undefined : evaluated,
+      });
     }
   }
 
@@ -255,9 +237,9 @@ export class Engine {
     return this.ipv6Stack;
   }
 
-  /** Connections that took a remembered way instead of walking the chains. */
-  get remembered(): number {
-    return this.firstPackets?.taken ?? 0;
+  /** Connections that were begun on a remembered way instead of walking the chains. */
+  get begunByMemory(): number {
+    return this.remembered?.taken ?? 0;
   }
 
   /** Now, in milliseconds since the first packet, as the flow table keeps it. */
@@ -270,18 +252,14 @@ export class Engine {
     return this.fastPath !== undefined && this.vlans === undefined;
   }
 
-  /** Counts packets that others took along a known way, as the fast path does: bytes by the IP total length. */
-  noteFastPackets(forwarded: number, forwardedBytes: number, delivered: number, deliveredBytes: number): void {
-    this.fast.add(forwarded, forwardedBytes, delivered, deliveredBytes);
-  }
-
   /**
    * Begins a connection with record i, if its way is known before it takes it: its reference in the flow table, by which
-   * it is to be finished; else -1, and it is for `trackHookByHook`. `ingress`: as stated.
+   * it is to be finished. Else BEGIN_AGAIN, if the fast path can take the record now, or BEGIN_SLOW: it is for
+   * `trackHookByHook`. `ingress`: as stated.
    */
   begin(slab: Slab, columns: PacketColumns, i: number, ingress: number): number {
-    if (this.firstPackets === undefined || this.bridges?.isBridged(ingress) === true) return -1;
-    return this.firstPackets.take(slab, columns, i, ingress);
+    if (this.remembered === undefined || this.bridges?.isBridged(ingress) === true) return BEGIN_SLOW;
+    return this.remembered.begin(slab, columns, i, ingress);
   }
 
   /** Judges record i without a look at the fast path, which can't take it; `begin` may have refused it. */
@@ -311,7 +289,7 @@ export class Engine {
 
   /** Brings the rules' counters up to date. */
   flushCounters(): void {
-    this.fast.flush();
+    this.ways.flush(this.counters, this.path.walker);
   }
 
   /** Connections alive at the last packet's time. */
@@ -353,8 +331,13 @@ export class Engine {
       const next = fast.follow(slab, columns, results, this.clock, from, i, to);
       fast.rewrite(slab.view, columns, results, from, i, next);
       if (next === to) return;
-      if (fast.outcome === NOT_FAST) this.beginOrTrack(slab, columns, results, fast, from, next);
-      else this.resume(slab, columns, results, next, fast.reference(from, next), fast.outcome);
+      if (fast.outcome === NOT_FAST) {
+        // The record is for the fast path now.
+        if (this.beginOrTrack(slab, columns, results, fast, from, next) === BEGIN_AGAIN) {
+          i = next - 1;
+          continue;
+        }
+      } else this.resume(slab, columns, results, next, fast.reference(from, next), fast.outcome);
       fast.lookUpAgain(columns, from, next + 1, to);
       i = next;
     }
@@ -367,10 +350,11 @@ export class Engine {
     fast: FastPath,
     from: number,
     i: number,
-  ): void {
-    const reference = this.begin(slab, columns, i, results.ingress[i] as number);
-    if (reference < 0) this.one(slab, columns, results, i);
-    else fast.begin(slab.view, columns, results, from, i, reference);
+  ): number {
+    const begun = this.begin(slab, columns, i, results.ingress[i] as number);
+    if (begun === BEGIN_SLOW) this.one(slab, columns, results, i);
+    else if (begun !== BEGIN_AGAIN) fast.begin(slab.view, columns, results, from, i, begun);
+    return begun;
   }
 
   /** A record on the slow path, or past all paths. */
@@ -447,7 +431,7 @@ export class Engine {
     const entry = bridges?.isBridged(ingress) ? bridges.entry(slab, columns, i, ingress, packet) : undefined;
     const gathers = packet.isFragment && (entry === undefined || !isPastHost(entry));
     if (gathers && !this.gather(results, i, ingress)) return;
-    if (!tracked) this.firstPackets?.beginRecord();
+    if (!tracked) this.remembered?.beginRecord();
     if (ingress === INGRESS_LOCAL) path.send(packet);
     else if (bridges !== undefined && entry !== undefined) path.receiveOnBridge(packet, entry, bridges, tracked);
     else path.receive(packet, ingress, tracked);
@@ -464,8 +448,8 @@ export class Engine {
       this.replace(slab, columns, results, i, path.egress, [whole(packet)]);
     if (path.looped !== undefined) this.deliverCopy(slab, columns, results, i, path, packet);
     this.addAnswers(slab, columns, i, this.answers);
-    this.rememberPath(columns, i, ingress);
-    if (!tracked) this.firstPackets?.endRecord(packet, ingress);
+    const isWhole = path.cuts === undefined && path.why === '' && packet.bytes === slab.bytes;
+    this.remembered?.endRecord(columns, i, packet, ingress, isWhole, !tracked);
     path.finish(packet);
   }
 
@@ -567,70 +551,7 @@ export class Engine {
 
   /** The interface towards the sender, or the host itself if the address is its own (DESIGN: "Where a packet came in"). */
   private inferIngress(): number {
-    return this.towards(this.packet.source);
-  }
-
-  private towards(address: Uint32Array): number {
-    const route = this.routes.route(address);
-    if (route === undefined) return INGRESS_UNKNOWN;
-    return route.type === 'local' ? INGRESS_LOCAL : route.iface;
-  }
-
-  /** Lets later packets of the same direction take the fast path, if nothing on their way depends on the packet. */
-  private rememberPath(columns: PacketColumns, i: number, ingress: number): void {
-    const { packet, path, table } = this;
-    if (this.fastPath === undefined || packet.entry < 0 || ingress < 0 || columns.kind[i] !== KIND_IPV4_PORTS) return;
-    if (packet.info !== CT_NEW && packet.info !== CT_ESTABLISHED) return;
-    if (path.bridged || (this.routes.dependsOn.any && this.routeVaries())) return;
-    const local = path.verdict === VERDICT_LOCAL;
-    if (!(local ? this.fast.inputIsPlain : path.verdict === VERDICT_FORWARD && this.fast.forwardIsPlain)) return;
-    const at = packet.entry * table.entryWords + table.meta;
-    const status = table.words[at] as number;
-    if ((status & CONFIRMED) === 0) return;
-    table.readTuple(packet.entry, ORIGINAL, this.from);
-    table.readTuple(packet.entry, REPLY, this.to);
-    this.setPath(packet.direction, ingress, local ? PATH_LOCAL : path.egress);
-    if (packet.info === CT_NEW && !local && !this.routes.dependsOn.any) this.foreseeReply(path.egress);
-  }
-
-  /** Whether another packet of the connection may be routed elsewhere. One that no rule marks has mark 0. */
-  private routeVaries(): boolean {
-    const { tos, mark } = this.routes.dependsOn;
-    return tos || (mark && this.packet.mark !== 0);
-  }
-
-  /**
-   * Where the first answer will go is known before it comes: it is routed by the two addresses alone. It saves a walk
-   * for every new connection. An answer that comes in elsewhere than foreseen takes the slow path as any other.
-   */
-  private foreseeReply(ingress: number): void {
-    const { routing } = this;
-    this.path.router.route(this.to.source, this.from.source, ingress, routing);
-    if (routing.kind === 'forward') this.setPath(REPLY, ingress, routing.iface);
-  }
-
-  /** Notes the way and the checksum deltas of one direction. `from` and `to` hold the entry's tuples. */
-  private setPath(direction: number, ingress: number, egress: number): void {
-    const { table, packet } = this;
-    // What goes back where it came from may have to be answered with a redirect.
-    if (this.answers !== undefined && egress === ingress) return;
-    // On a narrower link each packet's size has to be looked at.
-    if (egress !== PATH_LOCAL && this.isNarrower(egress, ingress)) return;
-    const at = packet.entry * table.entryWords + table.meta;
-    const own = direction === ORIGINAL ? this.from : this.to;
-    const translated = swapped(direction === ORIGINAL ? this.to : this.from);
-    const ip = addressesDelta(own, translated);
-    const header = egress === PATH_LOCAL ? ip : fold(ip + TTL_DELTA);
-    table.words[at + META_PATH + direction] = ingress | (egress << 16);
-    table.words[at + META_DELTA + direction] = header | (fold(ip + portsDelta(own, translated)) << 16);
-    const stated = this.towards(own.source) === ingress ? 0 : STATED_ORIGINAL << direction;
-    const others = (table.words[at] as number) & ~(STATED_ORIGINAL << direction);
-    table.words[at] = others | stated | (FAST_ORIGINAL << direction);
-  }
-
-  private isNarrower(egress: number, ingress: number): boolean {
-    const { interfaces } = this.packet.host;
-    return (interfaces[egress]?.mtu ?? 0) < (interfaces[ingress]?.mtu ?? 0);
+    return this.routes.towards(this.packet.source);
   }
 
   /** Frames that the host sent itself, or that it overheard: the kernel drops those before any hook. */
@@ -684,22 +605,3 @@ const BROKEN_REASONS = new Map([
   [BROKEN_LENGTH, 'bad-ip-length'],
   [BROKEN_OPTIONS, 'bad-hop-by-hop-options'],
 ]);
-
-const turned = new Tuple();
-
-/** A tuple with its sides exchanged: what the other direction's packet looks like from here. */
-function swapped(tuple: Tuple): Tuple {
-  copyAddress(tuple.destination, turned.source);
-  copyAddress(tuple.source, turned.destination);
-  turned.sourcePort = tuple.destinationPort;
-  turned.destinationPort = tuple.sourcePort;
-  return turned;
-}
-
-const swap = (port: number): number => ((port & 0xff) << 8) | (port >>> 8);
-
-const portsDelta = (from: Tuple, to: Tuple): number =>
-  (~swap(from.sourcePort) & 0xffff) +
-  swap(to.sourcePort) +
-  (~swap(from.destinationPort) & 0xffff) +
-  swap(to.destinationPort);

@@ -37,7 +37,6 @@ import {
   STATED_ORIGINAL,
 } from './conntrack/flowtable.js';
 import { TRACK_ACCEPT } from './conntrack/tcp.js';
-import type { FastCounters } from './fastcounters.js';
 import { CT_ESTABLISHED, CT_NEW } from './packet.js';
 import {
   INGRESS_UNKNOWN,
@@ -47,13 +46,10 @@ import {
   VERDICT_FORWARD,
   VERDICT_LOCAL,
 } from './results.js';
+import { LOCAL_EGRESS, type Ways } from './ways.js';
 
 /** Packets that go through the passes together. */
 export const BATCH = 128;
-/** Half of META_PATH that stands for delivery to the host. */
-export const PATH_LOCAL = 0xffff;
-/** Partial sum of taking 1 from the TTL. */
-export const TTL_DELTA = 0xfffe;
 /** Outcome of `follow`: the packet has to take the slow path, untouched. */
 export const NOT_FAST = 0;
 /** Flags of packets that the fast path must not see. */
@@ -74,7 +70,7 @@ export class FastPath {
   constructor(
     private readonly table: FlowTable,
     private readonly conntrack: Conntrack,
-    private readonly counters: FastCounters,
+    private readonly ways: Ways,
   ) {}
 
   /** Looks up the TCP and UDP packets of the batch `from`..`to` (at most BATCH records). */
@@ -213,12 +209,9 @@ export class FastPath {
   ): void {
     const { references } = this;
     const { words, meta } = this.table;
+    const { ways } = this;
     const { l3, l4, protocol, totalLength, end: packetEnd } = columns;
     const { ingress, egress, verdict, nat, dnatRule, snatRule } = results;
-    let forwarded = 0;
-    let forwardedBytes = 0;
-    let delivered = 0;
-    let deliveredBytes = 0;
     for (let i = start; i < end; i++) {
       const reference = references[i - from] as number;
       const direction = reference & 1;
@@ -226,23 +219,18 @@ export class FastPath {
       const at = entry + meta;
       const bits = natBits(words[at] as number);
       const path = words[at + META_PATH + direction] as number;
-      const local = path >>> 16 === PATH_LOCAL;
+      const out = ways.egress(path >>> 16);
+      const local = out === LOCAL_EGRESS;
+      ways.count(path >>> 16, totalLength[i] as number);
       ingress[i] = path & 0xffff;
-      egress[i] = local ? -1 : path >>> 16;
+      egress[i] = out;
       verdict[i] = local ? VERDICT_LOCAL : VERDICT_FORWARD;
       nat[i] = bits;
       dnatRule[i] = words[at + META_DNAT_RULE] as number;
       snatRule[i] = words[at + META_SNAT_RULE] as number;
       const ip = l3[i] as number;
       const delta = words[at + META_DELTA + direction] as number;
-      if (local) {
-        delivered++;
-        deliveredBytes += totalLength[i] as number;
-      } else {
-        forwarded++;
-        forwardedBytes += totalLength[i] as number;
-        view.setUint8(ip + IPV4_TTL, view.getUint8(ip + IPV4_TTL) - 1);
-      }
+      if (!local) view.setUint8(ip + IPV4_TTL, view.getUint8(ip + IPV4_TTL) - 1);
       if (!local || bits !== 0)
         view.setUint16(ip + IPV4_CHECKSUM, applyDelta(view.getUint16(ip + IPV4_CHECKSUM, true), delta & 0xffff), true);
       if (bits !== 0) {
@@ -262,7 +250,6 @@ export class FastPath {
           );
       }
     }
-    this.counters.add(forwarded, forwardedBytes, delivered, deliveredBytes);
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import type { Flow, Host, Route, RoutingDependencies } from '../host/types.js';
 import { NO_INTERFACE } from '../host/types.js';
+import { INGRESS_LOCAL, INGRESS_UNKNOWN } from './results.js';
 
 /** Slots; a power of two. */
 const SLOTS = 4096;
@@ -50,6 +51,13 @@ export class RouteCache {
     this.routes[slot] = route;
     this.filled[slot] = 1;
     return route;
+  }
+
+  /** Where packets from an address come in that do not state it: the interface towards it, or the host itself if it is its own. */
+  towards(address: Uint32Array): number {
+    const route = this.route(address);
+    if (route === undefined) return INGRESS_UNKNOWN;
+    return route.type === 'local' ? INGRESS_LOCAL : route.iface;
   }
 
   /** As Host.lookUp for IPv4; `egress` of the flow must be NO_INTERFACE. */

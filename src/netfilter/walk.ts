@@ -32,8 +32,8 @@ export interface WalkTrace {
   readonly counted: number[];
   /** What NAT rules asked for; `range` undefined: no address to map to. */
   readonly translations: { readonly range: NatRange | undefined; readonly rule: number; readonly hook: BuiltinChain }[];
-  /** A rule was asked that is opaque (see CompiledRule). */
-  opaque: boolean;
+  /** Of all rules that were asked (see CompiledRule). */
+  taint: number;
 }
 
 export class ChainWalker {
@@ -76,7 +76,7 @@ export class ChainWalker {
       }
       this.evaluated++;
       const rule = rules[k] as CompiledRule;
-      if (rule.opaque && this.trace !== undefined) this.trace.opaque = true;
+      if (this.trace !== undefined) this.trace.taint |= rule.taint;
       if (!matches(rule, packet)) {
         if (!packet.dropped) continue;
         this.decidedBy = rule.id;
@@ -102,7 +102,7 @@ export class ChainWalker {
     for (const [k, rule] of rules.entries()) {
       this.evaluated++;
       const mayMatch = prefilter === undefined || this.prefilter.next(prefilter, k, k + 1) === k;
-      if (mayMatch && rule.opaque && this.trace !== undefined) this.trace.opaque = true;
+      if (mayMatch && this.trace !== undefined) this.trace.taint |= rule.taint;
       // As `matches`: no predicate behind one that fails is asked, for some count how often they are.
       const failed = mayMatch ? rule.predicates.findIndex((predicate) => !predicate(packet)) : FAILED_PREFILTER;
       if (!mayMatch || failed >= 0) {

@@ -9,6 +9,7 @@ import { Slab } from '../capture/slab.js';
 import type { CaptureInterface } from '../capture/types.js';
 import { PacketSampler } from '../measure/servicetime.js';
 import type { Engine } from '../netfilter/engine.js';
+import { BEGIN_SLOW } from '../netfilter/megaflows/remembered.js';
 import { ResultColumns } from '../netfilter/results.js';
 import { PacketColumns } from '../packet/columns.js';
 import { type ChecksumMode, parseSlab } from '../packet/parse.js';
@@ -128,11 +129,11 @@ export class Stages {
       slow: (i) => this.judge(bench, i, i + 1),
       parsed: (i, ingress) => {
         const begun = this.engine.begin(slab, columns, i, ingress);
-        if (begun >= 0) return begun;
+        if (begun !== BEGIN_SLOW) return begun;
         results.ingress[i] = ingress;
         this.engine.trackHookByHook(slab, columns, results, i);
         this.passOn(bench, i, i + 1);
-        return -1;
+        return BEGIN_SLOW;
       },
       judged: (i, reference, result) => {
         this.parse(bench, i, i + 1);

@@ -88,7 +88,6 @@ export class RunSummary {
     verdicts[VERDICT_LOCAL] = (verdicts[VERDICT_LOCAL] as number) + totals.local;
     this.translated += totals.translated;
     for (let k = 0; k < totals.interfaces; k++) counters.addRow(k, totals.interface(k));
-    engine.noteFastPackets(totals.forwarded, totals.forwardedBytes, totals.local, totals.localBytes);
     engine.table.probes += totals.probes;
   }
 

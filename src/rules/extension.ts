@@ -86,6 +86,8 @@ export interface HeaderReads {
   readonly destinationPorts?: readonly NumberRange[];
   /** Byte 13 of the TCP header. */
   readonly tcpFlags?: boolean;
+  /** What of a connection is the same at every first packet, but not later on (its mark). */
+  readonly connection?: boolean;
 }
 
 /** Notes the state of a match as it is now; what it returns brings that back. */
@@ -132,7 +134,7 @@ export interface MatchExtension<O> extends ExtensionBase<O> {
    */
   destinationPorts?(options: O): { readonly min: number; readonly max: number } | undefined;
   /**
-   * What it goes by for the first packet of a connection, when that is all there is: nothing is counted, drawn or taken
+   * What it goes by for packets that are NEW or ESTABLISHED, when that is all there is: nothing is counted, drawn or taken
    * from the clock. Undefined: it has to be asked about each packet.
    */
   reads?(options: O): HeaderReads | undefined;

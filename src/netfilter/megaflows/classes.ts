@@ -99,3 +99,9 @@ function rangeOf({ address, mask }: AddressMatch): NumberRange | undefined {
   const min = ((address[0] ?? 0) & bits) >>> 0;
   return { min, max: min + host };
 }
+
+/** One word for the classes of both ports, given in host order. */
+export function portClasses(classes: PacketClasses, sourcePort: number, destinationPort: number): number {
+  const source = classes.sourcePorts.classOf(scaled(sourcePort));
+  return (source << 16) | classes.destinationPorts.classOf(scaled(destinationPort));
+}

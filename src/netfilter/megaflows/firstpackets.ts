@@ -7,7 +7,6 @@
  * Hot path of new connections.
  */
 import type { Slab } from '../../capture/slab.js';
-import { fold, halves } from '../../packet/checksum.js';
 import { FLAG_CUT, KIND_IPV4_PORTS, type PacketColumns } from '../../packet/columns.js';
 import { tupleHash } from '../../packet/hash.js';
 import { IPV4_MIN_HEADER, IPV4_TTL } from '../../packet/ipv4.js';
@@ -23,13 +22,12 @@ import {
 import { swap16, swap32 } from '../../packet/tuple.js';
 import type { NatRange } from '../../rules/extension.js';
 import type { CaptureClock } from '../clock.js';
-import type { RuleCounterTable } from '../compile.js';
+import { type RuleCounterTable, TAINT_OPAQUE } from '../compile.js';
 import type { Conntrack } from '../conntrack/conntrack.js';
 import {
   CONFIRMED,
   DST_NAT_DONE,
   FAST_ORIGINAL,
-  META_DELTA,
   META_PATH,
   META_STATE,
   ORIGINAL,
@@ -38,15 +36,19 @@ import {
   STATED_ORIGINAL,
 } from '../conntrack/flowtable.js';
 import { TRACK_ACCEPT } from '../conntrack/tcp.js';
-import { NOT_PLAIN, PATH_LOCAL, TTL_DELTA } from '../fastpath.js';
+import { noteWay } from '../entryway.js';
+import { NOT_PLAIN } from '../fastpath.js';
 import type { NatSetup } from '../nat/setup.js';
 import { CT_NEW, type Packet } from '../packet.js';
 import type { PacketPath } from '../path.js';
+import type { PlainWays } from '../plainways.js';
 import type { Random } from '../random.js';
-import { INGRESS_LOCAL, VERDICT_LOCAL } from '../results.js';
+import { INGRESS_LOCAL, VERDICT_FORWARD, VERDICT_LOCAL } from '../results.js';
 import type { WalkTrace } from '../walk.js';
-import type { PacketClasses } from './classes.js';
-import { type Megaflow, Megaflows, NO_MEGAFLOW, type Translation } from './megaflows.js';
+import { LOCAL_EGRESS, type Ways } from '../ways.js';
+import { type PacketClasses, portClasses } from './classes.js';
+import { KeyCache } from './keycache.js';
+import { type Megaflow, NO_MEGAFLOW, type Translation } from './megaflows.js';
 
 export interface FirstPacketParts {
   readonly classes: PacketClasses;
@@ -57,8 +59,10 @@ export interface FirstPacketParts {
   readonly random: Random;
   readonly counters: RuleCounterTable;
   readonly path: PacketPath;
-  /** Policies that every packet on a plain way counts (FastCounters). */
-  readonly policies: ReadonlySet<number>;
+  readonly ways: Ways;
+  readonly plain: PlainWays;
+  /** Whether packets of that length may have to be cut or refused on the way. */
+  readonly isNarrower: (egress: number, ingress: number) => boolean;
   /** One that nobody else uses. */
   readonly packet: Packet;
 }
@@ -66,27 +70,27 @@ export interface FirstPacketParts {
 /** Of the flags of a SYN: ECE, CWR, PSH and URG may be there. */
 const SYN_MASK = 0x17;
 const SYN = 0x02;
+/** Stated ingress, protocol and flags; classes of addresses and ports. */
+const KEY_WORDS = 4;
 /** Reasons of a drop that say nothing of the next packet. */
 const PASSING = new Set(['no-free-tuple', 'table-full']);
 
 export class FirstPackets {
   /** Connections made. */
   taken = 0;
-  private readonly flows: Megaflows;
+  private readonly flows = new KeyCache<Megaflow | null>(KEY_WORDS);
   /** The packet last refused is one whose way is not known: `record` may note it. */
   private unknown = false;
   private created = 0;
   private evaluated = 0;
-  private readonly trace: WalkTrace = { counted: [], translations: [], opaque: false };
+  private readonly trace: WalkTrace = { counted: [], translations: [], taint: 0 };
 
-  constructor(private readonly parts: FirstPacketParts) {
-    this.flows = new Megaflows(parts.classes);
-  }
+  constructor(private readonly parts: FirstPacketParts) {}
 
   /**
    * Makes the connection of record i, if it is such a first packet, and returns its reference in the flow table: the
    * record is then to be rewritten and counted as any packet on the fast path. -1, with nothing changed but the clock, for
-   * all others. `ingress`: as stated.
+   * all others. `ingress`: as stated. The packet is known to be of no connection.
    */
   take(slab: Slab, columns: PacketColumns, i: number, ingress: number): number {
     this.unknown = false;
@@ -102,7 +106,6 @@ export class FirstPackets {
     const destination = columns.destination[i] as number;
     const protocol = columns.protocol[i] as number;
     const ports = columns.ports[i] as number;
-    if (table.find4(source, destination, ports, protocol, columns.hash[i] as number) >= 0) return -1;
     const entry = conntrack.allocateIfRoom();
     if (entry < 0) return -1;
     const base = entry * table.entryWords;
@@ -120,10 +123,14 @@ export class FirstPackets {
     }
     this.taken++;
     this.count(flow, columns.totalLength[i] as number);
-    words[base + table.meta] = (words[base + table.meta] as number) | flow.stated;
-    this.setWay(ORIGINAL, base, flow.ingress, flow.egress);
-    if (flow.answers >= 0) this.setWay(REPLY, base, flow.egress, flow.answers);
+    this.noteWays(entry, flow);
     return entry * 2;
+  }
+
+  /** Leaves a packet to the slow path that begins no connection; nothing is to be learnt from it here. */
+  refuse(): number {
+    this.unknown = false;
+    return -1;
   }
 
   /** To be called before the slow path judges the packet last refused. */
@@ -132,7 +139,7 @@ export class FirstPackets {
     if (!this.unknown) return;
     this.trace.counted.length = 0;
     this.trace.translations.length = 0;
-    this.trace.opaque = false;
+    this.trace.taint = 0;
     this.created = conntrack.created;
     this.evaluated = path.walker.evaluated;
     path.walker.trace = this.trace;
@@ -169,15 +176,15 @@ export class FirstPackets {
   private find(slab: Slab, columns: PacketColumns, i: number, ingress: number): Megaflow | null | undefined {
     const protocol = columns.protocol[i] as number;
     const ports = columns.ports[i] as number;
-    return this.flows.find(
-      ingress,
-      protocol,
-      swap32(columns.source[i] as number) >>> 0,
-      swap32(columns.destination[i] as number) >>> 0,
-      swap16(ports & 0xffff),
-      swap16(ports >>> 16),
-      protocol === PROTO_TCP ? slab.view.getUint8((columns.l4[i] as number) + TCP_FLAGS) : 0,
-    );
+    const { classes } = this.parts;
+    const { key } = this.flows;
+    const isTcp = protocol === PROTO_TCP && classes.tcpFlags;
+    const flags = isTcp ? slab.view.getUint8((columns.l4[i] as number) + TCP_FLAGS) : 0;
+    key[0] = ((ingress & 0xffff) << 16) | (protocol << 8) | flags;
+    key[1] = classes.sources.classOf(swap32(columns.source[i] as number) >>> 0);
+    key[2] = classes.destinations.classOf(swap32(columns.destination[i] as number) >>> 0);
+    key[3] = portClasses(classes, swap16(ports & 0xffff), swap16(ports >>> 16));
+    return this.flows.find();
   }
 
   private follow(view: DataView, columns: PacketColumns, i: number, entry: number): boolean {
@@ -250,53 +257,56 @@ export class FirstPackets {
     path.walker.evaluated += evaluated;
   }
 
-  /** Notes way and checksum deltas of one direction of the entry at `base`, whose tuple becomes the other's turned round. */
-  private setWay(direction: number, base: number, ingress: number, egress: number): void {
-    const { words, meta, tupleWords } = this.parts.conntrack.table;
-    const from = base + direction * tupleWords;
-    const to = base + (1 - direction) * tupleWords;
-    const addresses = fold(
-      halves(~(words[from] as number)) +
-        halves(words[to + 1] as number) +
-        halves(~(words[from + 1] as number)) +
-        halves(words[to] as number),
-    );
-    const ports = halves(~(words[from + 2] as number)) + halves(words[to + 2] as number);
-    const header = egress === PATH_LOCAL ? addresses : fold(addresses + TTL_DELTA);
-    const at = base + meta;
-    words[at + META_PATH + direction] = ingress | (egress << 16);
-    words[at + META_DELTA + direction] = header | (fold(addresses + ports) << 16);
-    words[at] = (words[at] as number) | (FAST_ORIGINAL << direction);
+  private noteWays(entry: number, { ingress, way, fast, answers, stated }: Megaflow): void {
+    const { conntrack, ways } = this.parts;
+    const { table } = conntrack;
+    noteWay(table, entry, ORIGINAL, ingress, way, ways.egress(way) === LOCAL_EGRESS);
+    if (answers !== undefined) noteWay(table, entry, REPLY, answers.ingress, answers.way, false);
+    const open = (fast ? FAST_ORIGINAL : 0) | (answers === undefined ? 0 : FAST_ORIGINAL << REPLY);
+    const at = entry * table.entryWords + table.meta;
+    table.words[at] = (table.words[at] as number) | stated | open;
   }
 
   /** The way that the slow path has just taken with a packet; undefined when it is none to be remembered. */
   private wayOf(packet: Packet, ingress: number): Megaflow | undefined {
-    const { conntrack, path, policies } = this.parts;
+    const { conntrack, path, ways, plain, isNarrower } = this.parts;
     const { table } = conntrack;
     const { trace } = this;
-    if (trace.opaque || packet.info !== CT_NEW || packet.entry < 0 || conntrack.created === this.created)
-      return undefined;
+    if ((trace.taint & TAINT_OPAQUE) !== 0 || packet.info !== CT_NEW || packet.entry < 0) return undefined;
+    if (conntrack.created === this.created || ingress < 0 || path.bridged) return undefined;
+    const local = path.verdict === VERDICT_LOCAL;
+    if (!local && (path.verdict !== VERDICT_FORWARD || isNarrower(path.egress, ingress))) return undefined;
     const at = packet.entry * table.entryWords + table.meta;
     const status = table.words[at] as number;
-    if ((status & CONFIRMED) === 0 || (status & FAST_ORIGINAL) === 0) return undefined;
+    if ((status & CONFIRMED) === 0) return undefined;
+    const policies = (local ? plain.input : plain.forward) ?? [];
+    const way = ways.number(local ? LOCAL_EGRESS : path.egress, policies);
+    const translations = this.translations();
+    if (way < 0 || translations === undefined) return undefined;
+    const answers =
+      (status & (FAST_ORIGINAL << REPLY)) === 0 ? undefined : (table.words[at + META_PATH + REPLY] as number);
+    return {
+      ingress,
+      way,
+      fast: (status & FAST_ORIGINAL) !== 0,
+      stated: status & (STATED_ORIGINAL | (STATED_ORIGINAL << REPLY)),
+      answers: answers === undefined ? undefined : { ingress: answers & 0xffff, way: answers >>> 16 },
+      counted: Int32Array.from(trace.counted.filter((id) => !policies.includes(id))),
+      evaluated: path.walker.evaluated - this.evaluated,
+      ...translations,
+    };
+  }
+
+  /** What the rules translated; undefined where another packet may be translated otherwise. */
+  private translations(): { dnat: Translation | undefined; snat: Translation | undefined } | undefined {
     let dnat: Translation | undefined;
     let snat: Translation | undefined;
-    for (const { range, rule, hook } of trace.translations) {
+    for (const { range, rule, hook } of this.trace.translations) {
       if (range === undefined) return undefined;
       if (hook === 'PREROUTING') dnat = { range, rule };
       else snat = { range, rule };
     }
-    if (dnat !== undefined && !isOneAddress(dnat.range)) return undefined;
-    return {
-      ingress,
-      egress: path.verdict === VERDICT_LOCAL ? PATH_LOCAL : path.egress,
-      stated: status & (STATED_ORIGINAL | (STATED_ORIGINAL << REPLY)),
-      answers: (status & (FAST_ORIGINAL << REPLY)) === 0 ? -1 : (table.words[at + META_PATH + REPLY] as number) >>> 16,
-      counted: Int32Array.from(trace.counted.filter((id) => !policies.has(id))),
-      evaluated: path.walker.evaluated - this.evaluated,
-      dnat,
-      snat,
-    };
+    return dnat === undefined || isOneAddress(dnat.range) ? { dnat, snat } : undefined;
   }
 }
 

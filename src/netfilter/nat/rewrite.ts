@@ -5,7 +5,7 @@
  *
  * The capture may hold less of the packet than there was: what lies behind `packet.end` is not written.
  */
-import { applyDelta, fold, halves, sumBytes, wordDelta } from '../../packet/checksum.js';
+import { applyDelta, fold, sumBytes, wordDelta } from '../../packet/checksum.js';
 import { sctpChecksum } from '../../packet/crc32c.js';
 import { IPV4_CHECKSUM, IPV4_DESTINATION, IPV4_PROTOCOL, IPV4_SOURCE, ipv4HeaderLength } from '../../packet/ipv4.js';
 import {
@@ -235,12 +235,3 @@ function rewriteIcmpv6(packet: Packet, l4: number, id: number, addressDelta: num
 }
 
 const hasId = (type: number): boolean => type === 0 || type === 8 || (type >= 13 && type <= 18);
-
-/** Folded partial sum for the change of both addresses between two tuples, as the fast path stores it. */
-export const addressesDelta = (from: Tuple, to: Tuple): number =>
-  fold(
-    halves(~swap32(from.source[0] ?? 0)) +
-      halves(swap32(to.source[0] ?? 0)) +
-      halves(~swap32(from.destination[0] ?? 0)) +
-      halves(swap32(to.destination[0] ?? 0)),
-  );

@@ -8,6 +8,7 @@ import type { Conntrack } from '../../netfilter/conntrack/conntrack.js';
 import { TRACK_ACCEPT } from '../../netfilter/conntrack/tcp.js';
 import { STATES, TRANSITIONS } from '../../netfilter/conntrack/tcptransitions.js';
 import type { Engine } from '../../netfilter/engine.js';
+import { BEGIN_AGAIN } from '../../netfilter/megaflows/remembered.js';
 import type { PacketColumns } from '../../packet/columns.js';
 import { IPV4_MIN_HEADER, ipv4TotalLength } from '../../packet/ipv4.js';
 import type { ChecksumMode } from '../../packet/parse.js';
@@ -45,7 +46,8 @@ export interface OtherPackets {
   slow(i: number): void;
   /**
    * The same for one whose columns are filled and whose stated ingress is known, and which is of no connection with a known
-   * way. Not when it begins one: then its reference, for the loops to finish it by; else -1.
+   * way. Not when it begins one: then its reference, for the loops to finish it by; nor when its way is known now
+   * (BEGIN_AGAIN); else BEGIN_SLOW.
    */
   parsed(i: number, ingress: number): number;
   /** The same for a segment of a known connection that TCP tracking has judged already (TRACK_*, not ACCEPT). */
@@ -95,6 +97,7 @@ export class HotPath {
       writeLocal ? 1 : 0,
       workspace.addressOf(engine.clock.state),
       totals.address,
+      workspace.addressOf(engine.ways.rows),
     );
     loops.setTimeouts(
       settings.udp,
@@ -167,6 +170,10 @@ export class HotPath {
         if ((stop & 3) === STOP_TCP) accepted = this.followTcp(slab, i, others);
         else if ((stop & 3) === STOP_PARSED) {
           const begun = others.parsed(i, loops.fill(i));
+          if (begun === BEGIN_AGAIN) {
+            next = i;
+            continue;
+          }
           accepted = begun < 0 ? 0 : 1;
           if (accepted === 1) loops.setReference(begun);
         } else others.slow(i);

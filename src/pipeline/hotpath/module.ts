@@ -32,7 +32,7 @@ export interface HotExports {
     sender: number,
   ): void;
   setInputs(at: number, count: number, macBits: number): void;
-  setPolicy(checksums: number, writeLocal: number, clock: number, counters: number): void;
+  setPolicy(checksums: number, writeLocal: number, clock: number, counters: number, ways: number): void;
   setTimeouts(
     udp: number,
     udpStream: number,

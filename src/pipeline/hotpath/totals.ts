@@ -2,12 +2,10 @@
 import type { Workspace } from '../../workspace.js';
 
 const FORWARDED = 0;
-const FORWARDED_BYTES = 1;
-const LOCAL = 2;
-const LOCAL_BYTES = 3;
-const TRANSLATED = 4;
-const PROBES = 5;
-const SHORTENED = 6;
+const LOCAL = 1;
+const TRANSLATED = 2;
+const PROBES = 3;
+const SHORTENED = 4;
 const INTERFACES = 8;
 const PER_INTERFACE = 4;
 
@@ -33,14 +31,8 @@ export class HotTotals {
   get forwarded(): number {
     return this.at(FORWARDED);
   }
-  get forwardedBytes(): number {
-    return this.at(FORWARDED_BYTES);
-  }
   get local(): number {
     return this.at(LOCAL);
-  }
-  get localBytes(): number {
-    return this.at(LOCAL_BYTES);
   }
   get translated(): number {
     return this.at(TRANSLATED);

@@ -19,7 +19,7 @@ export const connmark: MatchExtension<MarkOptions> = {
   list(options) {
     return `connmark match ${options.negated ? '!' : ''} ${formatMaskedMark(options)}`;
   },
-  reads: () => ({}),
+  reads: () => ({ connection: true }),
   compile({ negated, value, mask }) {
     return ({ connection }) => connection !== undefined && ((connection.mark & mask) >>> 0 === value) !== negated;
   },

@@ -2,7 +2,7 @@
 import { IP, slab, TOTAL } from './batch';
 import { applyDelta } from './checksum';
 import { capturedLengths, frames, outputs, wireLengths } from './columns';
-import { DELTA, entries, PATH, PATH_LOCAL, SEEN_REPLY, SRC_OR_DST_NAT, STATE } from './flowtable';
+import { DELTA, entries, PATH, SEEN_REPLY, SRC_OR_DST_NAT, STATE } from './flowtable';
 import {
   counters,
   INTERFACE_SHIFT,
@@ -10,13 +10,15 @@ import {
   RX_BYTES,
   RX_PACKETS,
   TOTAL_FORWARDED,
-  TOTAL_FORWARDED_BYTES,
   TOTAL_LOCAL,
-  TOTAL_LOCAL_BYTES,
   TOTAL_SHORTENED,
   TOTAL_TRANSLATED,
   TX_BYTES,
   TX_PACKETS,
+  WAY_BYTES,
+  WAY_PACKETS,
+  WAY_SHIFT,
+  ways,
   writeLocal,
 } from './settings';
 
@@ -30,7 +32,9 @@ export function finish(i: i32, at: usize, protocol: i32, reference: i32): void {
     store<i32>(entry, status, STATE);
   }
   const path = load<i32>(entry + ((<usize>direction) << 2), PATH);
-  const local = path >>> 16 === PATH_LOCAL;
+  const way = ways + ((<usize>(path >>> 16)) << WAY_SHIFT);
+  const egress = <i32>load<f64>(way);
+  const local = egress < 0;
   const ip = <usize>load<u32>(IP + at);
   const total = load<i32>(TOTAL + at);
   const translated = (status & SRC_OR_DST_NAT) !== 0;
@@ -38,7 +42,9 @@ export function finish(i: i32, at: usize, protocol: i32, reference: i32): void {
   if (!local) store<u8>(ip, load<u8>(ip, 8) - 1, 8);
   if (!local || translated) store<u16>(ip, <u16>applyDelta(<i32>load<u16>(ip, 10), delta & 0xffff), 10);
   if (translated) translate(ip, entry + (direction === 0 ? 12 : 0), protocol, delta >>> 16);
-  count(i, path, local, translated, ip, total);
+  store<f64>(way, load<f64>(way, WAY_PACKETS) + 1, WAY_PACKETS);
+  store<f64>(way, load<f64>(way, WAY_BYTES) + <f64>total, WAY_BYTES);
+  count(i, path & 0xffff, egress, translated, ip, total);
 }
 
 /** `other`: the other direction's tuple, which turned round is what the packet becomes. */
@@ -61,10 +67,8 @@ export function add(at: usize, offset: usize, value: i64): void {
   store<i64>(at + offset, load<i64>(at + offset) + value);
 }
 
-export function count(i: i32, path: i32, local: bool, translated: bool, ip: usize, total: i32): void {
+export function count(i: i32, ingress: i32, egress: i32, translated: bool, ip: usize, total: i32): void {
   const column = (<usize>i) << 2;
-  const ingress = path & 0xffff;
-  const egress = path >>> 16;
   const wire = load<i32>(wireLengths + column);
   const captured = load<i32>(capturedLengths + column);
   const length = <i32>(ip - slab) + total - load<i32>(frames + column);
@@ -77,14 +81,12 @@ export function count(i: i32, path: i32, local: bool, translated: bool, ip: usiz
     store<i32>(wireLengths + column, min(wire, length));
     add(counters, TOTAL_SHORTENED, 1);
   }
-  if (local) {
+  if (egress < 0) {
     add(counters, TOTAL_LOCAL, 1);
-    add(counters, TOTAL_LOCAL_BYTES, <i64>total);
     store<i32>(outputs + column, writeLocal ? ingress : -1);
     return;
   }
   add(counters, TOTAL_FORWARDED, 1);
-  add(counters, TOTAL_FORWARDED_BYTES, <i64>total);
   store<i32>(outputs + column, egress);
   const sender = counters + INTERFACES + ((<usize>egress) << INTERFACE_SHIFT);
   add(sender, TX_PACKETS, 1);

@@ -43,7 +43,6 @@ export const ASSURED: i32 = 1 << 17;
 export const SRC_OR_DST_NAT: i32 = (1 << 19) | (1 << 20);
 export const FAST_ORIGINAL: i32 = 1 << 23;
 export const STATED_ORIGINAL: i32 = 1 << 27;
-export const PATH_LOCAL: i32 = 0xffff;
 
 export function find(source: i32, destination: i32, ports: i32, protocol: i32, hash: i32): i32 {
   let slot = hash >>> slotShift;

@@ -17,12 +17,10 @@ export let clock: usize = 0;
 /** Counters: see `totals`; then rx packets, rx bytes, tx packets, tx bytes of each interface (i64). */
 export let counters: usize = 0;
 export const TOTAL_FORWARDED: usize = 0;
-export const TOTAL_FORWARDED_BYTES: usize = 8;
-export const TOTAL_LOCAL: usize = 16;
-export const TOTAL_LOCAL_BYTES: usize = 24;
-export const TOTAL_TRANSLATED: usize = 32;
-export const TOTAL_PROBES: usize = 40;
-export const TOTAL_SHORTENED: usize = 48;
+export const TOTAL_LOCAL: usize = 8;
+export const TOTAL_TRANSLATED: usize = 16;
+export const TOTAL_PROBES: usize = 24;
+export const TOTAL_SHORTENED: usize = 32;
 export const INTERFACES: usize = 64;
 export const INTERFACE_SHIFT: i32 = 5;
 export const RX_PACKETS: usize = 0;
@@ -30,11 +28,18 @@ export const RX_BYTES: usize = 8;
 export const TX_PACKETS: usize = 16;
 export const TX_BYTES: usize = 24;
 
-export function setPolicy(checksumMode: i32, local: bool, clockAt: usize, countersAt: usize): void {
+/** Rows of the ways: see netfilter/ways. */
+export let ways: usize = 0;
+export const WAY_SHIFT: i32 = 5;
+export const WAY_PACKETS: usize = 8;
+export const WAY_BYTES: usize = 16;
+
+export function setPolicy(checksumMode: i32, local: bool, clockAt: usize, countersAt: usize, waysAt: usize): void {
   checksums = checksumMode;
   writeLocal = local;
   clock = clockAt;
   counters = countersAt;
+  ways = waysAt;
 }
 
 export function setTimeouts(
