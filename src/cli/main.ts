@@ -4,6 +4,8 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { NatreplayError, printable } from '../errors.js';
+import { benchCommand } from './bench.js';
+import { compareCommand } from './compare.js';
 import { explainCommand } from './explain.js';
 import { replayCommand } from './replay.js';
 import { rulesCommand } from './rules.js';
@@ -25,7 +27,9 @@ export function program(): Command {
     .addCommand(explainCommand())
     .addCommand(rulesCommand())
     .addCommand(snapshotCommand())
-    .addCommand(verifyCommand());
+    .addCommand(verifyCommand())
+    .addCommand(benchCommand())
+    .addCommand(compareCommand());
   for (const each of withSubcommands(command)) {
     each.exitOverride().configureOutput({ outputError: () => {} });
     each.showSuggestionAfterError();
