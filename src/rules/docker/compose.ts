@@ -135,7 +135,10 @@ function connection(service: YamlValue, networks: ReadonlyMap<string, ComposeNet
   const mode = stated.text();
   if (mode === 'host' || mode === 'none') return { mode, attachments: [] };
   if (mode === 'bridge' || mode === 'default') {
-    return { mode: 'bridge', attachments: [{ network: DEFAULT_NETWORK, addresses: [], priority: 0 }] };
+    return {
+      mode: 'bridge',
+      attachments: [{ network: DEFAULT_NETWORK, addresses: [], priority: 0, fail: stated.fail }],
+    };
   }
   if (mode?.startsWith('service:') === true || mode?.startsWith('container:') === true) {
     warnings.push(
@@ -151,7 +154,8 @@ function connection(service: YamlValue, networks: ReadonlyMap<string, ComposeNet
   for (const key of networkKeys(service)) {
     const found = networks.get(key) ?? unknownNetwork(service.get('networks'), key, networks);
     if (found.mode === 'host' || found.mode === 'none') return { mode: found.mode, attachments: [] };
-    if (found.name !== undefined) attachments.push(attachment(found.name, service.get('networks').get(key)));
+    if (found.name !== undefined)
+      attachments.push(attachment(found.name, service.get('networks').get(key), service.fail));
   }
   return { mode: attachments.length === 0 ? undefined : 'bridge', attachments };
 }
@@ -162,7 +166,7 @@ function unknownNetwork(value: YamlValue, key: string, networks: ReadonlyMap<str
   return place.fail('DOCKER_UNKNOWN_NETWORK', `there is no network ${key}`, advice);
 }
 
-function attachment(network: string, settings: YamlValue): AttachmentRequest {
+function attachment(network: string, settings: YamlValue, fail: AttachmentRequest['fail']): AttachmentRequest {
   const addresses = (['ipv4_address', 'ipv6_address'] as const).flatMap((key) => {
     const value = settings.get(key);
     const text = value.text();
@@ -173,5 +177,10 @@ function attachment(network: string, settings: YamlValue): AttachmentRequest {
     );
   });
   const priority = Number(settings.get('gw_priority').text() ?? settings.get('priority').text() ?? 0);
-  return { network, addresses, priority: Number.isFinite(priority) ? priority : 0 };
+  return {
+    network,
+    addresses,
+    priority: Number.isFinite(priority) ? priority : 0,
+    fail: settings.isEmpty ? fail : settings.fail,
+  };
 }

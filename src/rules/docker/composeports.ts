@@ -8,9 +8,8 @@ const FORM = 'write target: 80, published: "8080", protocol: tcp, host_ip: 127.0
 export function composePorts(ports: YamlValue): PortRequest[] {
   return ports.items().flatMap((port) => {
     if (port.isMapping) return longForm(port);
-    return parsePublish(port.text() ?? '', (code, what, advice) => {
-      return port.fail(code, `${port.text() ?? 'port'}: ${what}`, advice?.replace(/^write -p /, 'write '));
-    });
+    const text = port.text() ?? '';
+    return parsePublish(text, (code, what, advice) => port.fail(code, `${text}: ${what}`, advice));
   });
 }
 

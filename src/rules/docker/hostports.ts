@@ -2,8 +2,7 @@
 import { type Address, formatAddress } from '../../host/address.js';
 import type { Family } from '../../host/types.js';
 import type { Style } from './firewall.js';
-import { type PortRequest, portText } from './ports.js';
-import type { Fail } from './problem.js';
+import type { PortRequest } from './ports.js';
 
 /** Where Docker begins when it may choose: net.ipv4.ip_local_port_range. */
 const FIRST_DYNAMIC = 32768;
@@ -24,7 +23,7 @@ export class HostPorts {
   #dynamic = FIRST_DYNAMIC;
 
   /** The port for all of the bindings, which get the same. Throws DOCKER_PORT_TAKEN. */
-  allocate(request: PortRequest, bindings: readonly HostBinding[], container: string, fail: Fail): number {
+  allocate(request: PortRequest, bindings: readonly HostBinding[], container: string): number {
     const [first, last] = request.hostPorts ?? [this.#dynamic, LAST_DYNAMIC];
     let other: Taken | undefined;
     for (let port = first; port <= last; port++) {
@@ -38,9 +37,13 @@ export class HostPorts {
       if (request.hostPorts === undefined) this.#dynamic = port + 1;
       return port;
     }
-    const whose = other === undefined ? '' : `, by ${other.container}${onAddress(other)}`;
-    const what = `container ${container}: ${portText(request)}: ${first === last ? 'the host port is' : 'the host ports are all'} published already${whose}`;
-    return fail('DOCKER_PORT_TAKEN', what, 'publish it at another port or address of the host');
+    const ports =
+      first === last
+        ? `host port ${first}/${request.protocol} is`
+        : `host ports ${first}-${last}/${request.protocol} are`;
+    const holder = other === undefined ? '' : ` by container ${other.container}${onAddress(other)}`;
+    const what = `container ${container}: ${ports} published already${holder}`;
+    return request.fail('DOCKER_PORT_TAKEN', what, 'publish it at another port or address of the host');
   }
 
   #holder(protocol: string, port: number, bindings: readonly HostBinding[]): Taken | undefined {

@@ -151,7 +151,7 @@ function containerRequest(
         );
       }
       const addresses = [settings.IPAddress, settings.GlobalIPv6Address].flatMap((text) => addressIn(text));
-      return [{ network: network?.[0].Name ?? key, addresses, priority: settings.GwPriority ?? 0 }];
+      return [{ network: network?.[0].Name ?? key, addresses, priority: settings.GwPriority ?? 0, fail }];
     },
   );
   return [{ name, mode: 'bridge', attachments, ports, fail }];
@@ -186,7 +186,7 @@ function listedContainers(json: NetworkJson, request: NetworkRequest, known: Rea
   return Object.values(json.Containers ?? {}).flatMap(({ Name: name, IPv4Address, IPv6Address }) => {
     if (name === undefined || name === null || known.has(name)) return [];
     const addresses = [...addressIn(IPv4Address), ...addressIn(IPv6Address)];
-    const attachments = [{ network: json.Name, addresses, priority: 0 }];
+    const attachments = [{ network: json.Name, addresses, priority: 0, fail: request.fail }];
     return [{ name, mode: 'bridge' as const, attachments, ports: [], fail: request.fail }];
   });
 }

@@ -32,8 +32,8 @@ export function readContainerWords(words: readonly ContainerWord[]): ContainerRe
       );
     }
     if (n === 0) {
-      const attachments = [{ network: DEFAULT_NETWORK, addresses: [], priority: 0 }];
-      containers.push({ name: 'container', mode: 'bridge', attachments, ports: [], fail: failAtOption('-p', text) });
+      const attachments = [{ network: DEFAULT_NETWORK, addresses: [], priority: 0, fail }];
+      containers.push({ name: 'c1', mode: 'bridge', attachments, ports: [], fail });
     }
     containers.at(-1)?.ports.push(...parsePublish(text, fail));
   }
@@ -53,8 +53,8 @@ function parseContainer(text: string): Omit<ContainerRequest, 'ports'> {
   const [first = DEFAULT_NETWORK, ...others] = networks?.split(',') ?? [];
   if (first === 'host' || first === 'none') return { name, mode: first, attachments: [], fail };
   const attachments = [
-    { network: first, addresses: stated, priority: 0 },
-    ...others.map((network) => ({ network, addresses: [], priority: 0 })),
+    { network: first, addresses: stated, priority: 0, fail },
+    ...others.map((network) => ({ network, addresses: [], priority: 0, fail })),
   ];
   return { name, mode: 'bridge', attachments, fail };
 }

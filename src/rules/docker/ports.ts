@@ -15,12 +15,13 @@ export interface PortRequest {
   readonly hostPorts: PortRange | undefined;
   /** Undefined: every address of the host. */
   readonly hostAddress: Address | undefined;
+  readonly fail: Fail;
 }
 
 const PROTOCOLS: readonly Transport[] = ['tcp', 'udp', 'sctp'];
 const LARGEST = 65535;
-export const PORT_ADVICE =
-  'write -p [IP:][HOST-PORT:]CONTAINER-PORT[/tcp|udp|sctp], e.g. 8799:1337 or [::1]:8000-8010:80-90/udp';
+const PORT_ADVICE =
+  'ports are written [IP:][HOST-PORT:]CONTAINER-PORT[/tcp|udp|sctp], e.g. 8799:1337 or [::1]:8000-8010:80-90/udp';
 
 /** One request for every container port. Throws DOCKER_BAD_PORT. */
 export function parsePublish(text: string, fail: Fail): PortRequest[] {
@@ -118,6 +119,7 @@ export function expandPorts({ protocol, container, host, address }: PublishedRan
     containerPort: first + i,
     hostPorts: hosts === undefined ? undefined : length === 1 ? hosts : [hosts[0] + i, hosts[0] + i],
     hostAddress: address,
+    fail,
   }));
 }
 

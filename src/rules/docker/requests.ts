@@ -50,6 +50,7 @@ export interface AttachmentRequest {
   readonly addresses: readonly Address[];
   /** The highest is the container's gateway; among equals, the first by name. */
   readonly priority: number;
+  readonly fail: Fail;
 }
 
 /** What one source of requests yields. Warnings are for people. */

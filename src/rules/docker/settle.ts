@@ -167,21 +167,26 @@ function bridgeOf({ name, bridge, id }: NetworkRequest): string {
 /** Stated addresses first, as no container may be given what another one asks for. */
 function reserve(containers: readonly ContainerRequest[], networks: ReadonlyMap<string, Open>): void {
   for (const container of containers.filter(({ mode }) => mode === 'bridge')) {
-    for (const { network, addresses } of container.attachments) {
-      const open = networks.get(network) ?? unknownNetwork(network, container, networks);
+    for (const { network, addresses, fail } of container.attachments) {
+      const asked = { name: container.name, fail };
+      const open = networks.get(network) ?? unknownNetwork(network, asked, networks);
       for (const address of addresses) {
-        poolOf(open, address.family, container).take(address, `container ${container.name}`, container.fail);
+        poolOf(open, address.family, asked).take(address, `container ${container.name}`, fail);
       }
     }
   }
 }
 
-function unknownNetwork(network: string, { name, fail }: ContainerRequest, networks: ReadonlyMap<string, Open>): never {
+function unknownNetwork(network: string, { name, fail }: Pick<ContainerRequest, 'name' | 'fail'>, networks: ReadonlyMap<string, Open>): never {
   const advice = didYouMean(network, networks.keys(), `there are ${[...networks.keys()].join(', ')}`);
   return fail('DOCKER_UNKNOWN_NETWORK', `container ${name}: there is no network ${network}`, advice);
 }
 
-function poolOf({ pools, network }: Open, family: Family, { name, fail }: ContainerRequest): AddressPool {
+function poolOf(
+  { pools, network }: Open,
+  family: Family,
+  { name, fail }: Pick<ContainerRequest, 'name' | 'fail'>,
+): AddressPool {
   const advice = family === 6 ? 'enable IPv6 on it' : 'leave the address out';
   const what = `container ${name}: network ${network.name} has no IPv${family}`;
   return pools.get(family) ?? fail('DOCKER_BAD_ADDRESS', what, advice);
@@ -225,7 +230,7 @@ interface Candidate {
 
 /** Published ports by the network that is the container's gateway: one for each family since 28, one for both before. */
 function publish(
-  { name, ports, fail }: ContainerRequest,
+  { name, ports }: ContainerRequest,
   candidates: readonly Candidate[],
   hostPorts: HostPorts,
   options: SettleOptions,
@@ -246,7 +251,7 @@ function publish(
       continue;
     }
     const mapped = bindings.filter(({ family }) => gateway(family)?.open.request.mode[family] !== 'routed');
-    const hostPort = mapped.length === 0 ? 0 : hostPorts.allocate(request, mapped, name, fail);
+    const hostPort = mapped.length === 0 ? 0 : hostPorts.allocate(request, mapped, name);
     if (hostPort !== 0 && request.hostPorts === undefined) {
       warnings.push(
         `container ${name}: ${portText(request)} is published at a host port of Docker's choice; ${hostPort} is assumed`,
