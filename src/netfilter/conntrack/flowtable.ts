@@ -182,7 +182,10 @@ export class FlowTable {
     return (this.words[entry * this.entryWords] as number) ^ (this.words[this.stateAt(entry)] as number);
   }
 
-  /** Reference (entry * 2 + direction) of an IPv4 tuple, -1 if there is none. Words as in PacketColumns. */
+  /**
+   * Reference (entry * 2 + direction) of an IPv4 tuple, -1 if there is none. Words as in PacketColumns. Zones are not
+   * compared: FAST_* bits are set by packets of zone 0 alone, so what is found in another zone takes the slow path.
+   */
   find4(source: number, destination: number, ports: number, protocol: number, hash: number): number {
     const { index, words, slotMask } = this;
     const tag = hash & TAG;

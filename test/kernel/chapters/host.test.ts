@@ -111,6 +111,31 @@ const WAY: readonly Case[] = [
     `,
     counters: ['filter [1:28] -A OUTPUT -m conntrack --ctstate UNTRACKED'],
   },
+  ...[
+    {
+      zone: '--zone 64',
+      name: 'a connection of the host in a zone has no answers from outside of it',
+      connections: [
+        'udp 203.0.113.5:4000 > 198.51.100.1:53 [UNREPLIED] 198.51.100.1:53 > 203.0.113.5:4000 mark=0 zone=64',
+        'udp 198.51.100.1:53 > 203.0.113.5:4000 [UNREPLIED] 203.0.113.5:4000 > 198.51.100.1:53',
+      ],
+    },
+    {
+      zone: '--zone-orig 64',
+      name: 'a connection of the host in a zone for its own direction alone is answered',
+      connections: ['udp 203.0.113.5:4000 > 198.51.100.1:53 zone-orig=64 198.51.100.1:53 > 203.0.113.5:4000'],
+    },
+  ].map(({ zone, ...rest }) => ({
+    ...rest,
+    rules: [`-t raw -A OUTPUT -j CT ${zone}`, TRACK],
+    script: `
+      in  @local udp 203.0.113.5:4000 > 198.51.100.1:53
+      out wan    same
+      ${'in  wan    udp 198.51.100.1:53 > 203.0.113.5:4000\nhost       same\n'.repeat(3)}
+      in  @local udp 203.0.113.5:4000 > 198.51.100.1:53
+      out wan    same
+    `,
+  })),
   {
     name: 'INVALID packets of the host go past nat',
     rules: [
