@@ -3,12 +3,14 @@
  * `npx tsx scripts/schema.ts && npx biome check --write docs`.
  */
 import { writeFileSync } from 'node:fs';
+import { explanationJsonSchema } from '../src/explain/json.js';
 import { jsonReportSchema } from '../src/report/json.js';
 import { rulesCheckJsonSchema } from '../src/report/rulescheck.js';
 import { verifyJsonSchema } from '../src/verify/json.js';
 import { recordedJsonSchema } from '../src/verify/recorded/json.js';
 
 const SCHEMAS = {
+  'explain.schema.json': explanationJsonSchema(),
   'report.schema.json': jsonReportSchema(),
   'verify.schema.json': verifyJsonSchema(),
   'recorded.schema.json': recordedJsonSchema(),

@@ -1,7 +1,6 @@
 /** `natreplay explain`: a packet in words, or a record of a capture, and its way through the host. */
 import { NatreplayError, printable } from '../errors.js';
 import { type ExplainedPacket, explainPacket } from '../explain/explain.js';
-import { explanationJsonText } from '../explain/json.js';
 import { explanationMermaid } from '../explain/mermaid.js';
 import { parsePacketText } from '../explain/packettext.js';
 import { explainRecord } from '../explain/record.js';
@@ -89,7 +88,10 @@ async function tell(
 ): Promise<void> {
   const { json } = options;
   const assumptions = assumptionsOf(host, rules);
-  if (json !== undefined) await writeTextFile(json, explanationJsonText(explanation, assumptions));
+  if (json !== undefined) {
+    const { explanationJsonText } = await import('../explain/json.js');
+    await writeTextFile(json, explanationJsonText(explanation, assumptions));
+  }
   if (options.quiet === true) return;
   for (const assumption of assumptions) process.stderr.write(`natreplay: warning: assumed: ${printable(assumption)}\n`);
   const stream = json === '-' ? process.stderr : process.stdout;
