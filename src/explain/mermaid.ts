@@ -112,7 +112,7 @@ function chainLines(visit: ChainVisit): string[] {
     }
     close();
     lines.push(ruleLine(rule));
-    if (rule.jump !== undefined) lines.push(...chainLines(rule.jump));
+    for (const line of rule.jump === undefined ? [] : chainLines(rule.jump)) lines.push(line);
   }
   close();
   if (visit.end === 'policy') lines.push(`${visit.chain} policy ${visit.policy ?? ''}`);

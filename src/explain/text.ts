@@ -46,17 +46,17 @@ const MOST_CONDITIONS = 3;
 export function explanationText(explanation: Explanation, options: TextOptions): string {
   const { colours } = options;
   const { journey, reply, first, noReply } = explanation;
-  const lines: string[] = [];
+  let lines: string[] = [];
   const heading = (title: string, text: string): void => {
     if (lines.length > 0) lines.push('');
     lines.push(`${colours.bold(title)} ${safe(text)}`);
   };
   if (first !== undefined) {
     heading('First packet', packetSentence(first));
-    lines.push(...short(first));
+    lines = lines.concat(short(first));
   }
   heading('Packet', packetSentence(journey));
-  lines.push(...tree(journey, options));
+  lines = lines.concat(tree(journey, options));
   heading('Outcome', outcomeSentence(journey.outcome));
   const { after } = journey.outcome;
   if (journey.packet !== undefined && after !== undefined)
@@ -65,7 +65,7 @@ export function explanationText(explanation: Explanation, options: TextOptions):
     heading('Reply', `none: ${noReply ?? ''}`);
   } else {
     heading('Reply', packetSentence(reply));
-    lines.push(...short(reply));
+    lines = lines.concat(short(reply));
     if (replyFits(explanation) === false)
       lines.push('  The sender gets it from another address than it sent to, and will not know what it belongs to.');
   }
@@ -184,7 +184,7 @@ function runsOf(rules: readonly RuleVisit[], all: boolean): RuleVisit[][] {
   let idle: RuleVisit[] = [];
   const close = (): void => {
     if (idle.length > FEW && !all) runs.push(idle);
-    else runs.push(...idle.map((rule) => [rule]));
+    else for (const rule of idle) runs.push([rule]);
     idle = [];
   };
   for (const rule of rules) {
