@@ -209,6 +209,18 @@ export const ZONE_CASES: readonly KernelCase[] = [
     ],
   },
   {
+    name: 'from an address and port to themselves: a reply too, unless that is in another zone (seed 10362)',
+    host: HOST,
+    rules: rules(['PREROUTING -i lan -j CT --zone-reply 3', 'PREROUTING -i wan -j CT --zone 4']),
+    steps: ['192.168.1.10:4000', '192.168.1.10:4001'].flatMap((end) => [
+      datagram('lan', end, end),
+      datagram('lan2', end, end),
+      datagram('lan', end, end),
+      datagram('wan', end, end),
+      datagram('wan', end, end),
+    ]),
+  },
+  {
     name: 'the mark as zone, set before and after the rule; the first CT or NOTRACK rule holds',
     host: HOST,
     rules: rules([

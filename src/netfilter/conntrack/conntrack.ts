@@ -20,7 +20,7 @@ import {
   UDP_HEADER,
   UDP_LENGTH,
 } from '../../packet/transport.js';
-import { copyAddress, sameAddress, Tuple } from '../../packet/tuple.js';
+import { copyAddress, Tuple } from '../../packet/tuple.js';
 import { CT_ESTABLISHED, CT_NEW, CT_NONE, type Packet } from '../packet.js';
 import {
   ASSURED,
@@ -198,7 +198,7 @@ export class Conntrack {
     for (;;) {
       const reference = this.table.find(tuple, zone);
       if (reference < 0) return reference;
-      if (!this.isExpired(reference >> 1, now)) return this.preferReply(reference, tuple);
+      if (!this.isExpired(reference >> 1, now)) return reference;
       this.expire(reference >> 1);
     }
   }
@@ -210,12 +210,6 @@ export class Conntrack {
       if (reference < 0 || !this.isExpired(reference >> 1, now)) return reference;
       this.expire(reference >> 1);
     }
-  }
-
-  /** A packet from an address and port to themselves is both directions at once; the kernel finds the reply first. */
-  private preferReply(reference: number, tuple: Tuple): number {
-    if (tuple.sourcePort !== tuple.destinationPort || !sameAddress(tuple.source, tuple.destination)) return reference;
-    return this.table.readTuple(reference >> 1, REPLY, this.inverse).equals(tuple) ? reference | 1 : reference;
   }
 
   isExpired(entry: number, now: number): boolean {
