@@ -37,11 +37,16 @@ export async function writeDockerRules(words: readonly ContainerWord[], options:
     process.stderr.write(`natreplay: warning: ${printable(warning)}\n`);
   }
   const [ipv4, ipv6] = ([4, 6] as const).map((family) => withHead(settled, family, daemon)) as [string, string];
-  await writeTextFile(options.output, options.ipv6 === true ? ipv6 : ipv4);
-  if (options.out6 !== undefined) await writeTextFile(options.out6, ipv6);
+  await write(options.output, options.ipv6 === true ? ipv6 : ipv4);
+  if (options.out6 !== undefined) await write(options.out6, ipv6);
   if (options.hostOut === undefined) return;
   const host = dockerHost(settled, { ...options, daemon, iptables: ipv4, ip6tables: ipv6 });
-  await writeTextFile(options.hostOut, `${JSON.stringify(host, null, 1)}\n`);
+  await write(options.hostOut, `${JSON.stringify(host, null, 1)}\n`);
+}
+
+async function write(path: string, text: string): Promise<void> {
+  if (path === '-') process.stdout.write(text);
+  else await writeTextFile(path, text);
 }
 
 function checkOptions({ compose, inspect, output, out6, hostOut, ipv6 }: RulesDockerOptions): void {
