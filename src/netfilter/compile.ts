@@ -38,6 +38,7 @@ export interface CompiledRule {
 }
 
 export interface CompiledChain {
+  readonly table: TableName;
   readonly name: string;
   /** Undefined for user-defined chains. */
   readonly policy: Policy | undefined;
@@ -118,7 +119,7 @@ function emptyChain(table: TableName, chain: Chain, counters: RuleCounterTable, 
     chain.policy === undefined
       ? -1
       : counters.add(`${table}:${chain.name}:policy`, keep ? chain.packets : 0, keep ? chain.bytes : 0);
-  return { name: chain.name, policy: chain.policy, policyId, rules: [], prefilter: undefined };
+  return { table, name: chain.name, policy: chain.policy, policyId, rules: [], prefilter: undefined };
 }
 
 function compileRule(

@@ -49,6 +49,7 @@ import { NatSetup } from './nat/setup.js';
 import { UnseenDraw } from './nat/unseendraw.js';
 import { keptOfConnections, limitedTo, needsConntrack } from './needs.js';
 import { Packet } from './packet.js';
+import { PacketLogs, RuleLogs } from './packetlogs.js';
 import { PacketPath } from './path.js';
 import { plainWays } from './plainways.js';
 import { Random } from './random.js';
@@ -89,6 +90,8 @@ export interface EngineOptions {
   readonly tables?: readonly TableName[] | undefined;
   /** The host's IPv6 rules; undefined: IPv6 packets are only routed. */
   readonly rules6?: Ruleset | undefined;
+  /** Keep what rules log (LOG, NFLOG, TRACE) of each record, for whoever writes a packet log. */
+  readonly packetLogs?: boolean | undefined;
   /** Where the IPv4 flow table lies, if WebAssembly is to see it. */
   readonly workspace?: Workspace | undefined;
 }
@@ -106,6 +109,8 @@ export class Engine {
    * for what is delivered to the host.
    */
   readonly extras: ExtraRecord[] = [];
+  /** Undefined: nobody reads what rules log. */
+  readonly packetLogs: PacketLogs | undefined;
   readonly clock: CaptureClock;
   /** Where packets of known connections leave, and what they count. */
   readonly ways: Ways;
@@ -130,6 +135,7 @@ export class Engine {
     readonly ruleset: Ruleset | undefined,
     options: EngineOptions,
   ) {
+    if (options.packetLogs === true) this.packetLogs = new PacketLogs();
     this.routes = new RouteCache(host);
     this.bridges = Bridges.of(host);
     this.vlans = VlanTags.of(host);
@@ -187,6 +193,8 @@ export class Engine {
         rules6,
       );
       if (stack.conntrack !== undefined) this.conntrack?.shareLimitWith(stack.conntrack);
+      if (this.packetLogs !== undefined && rules6 !== undefined)
+        stack.path.walker.logs = new RuleLogs(this.packetLogs, rules6, stack.counters);
       return stack;
     };
     if (rules6 !== undefined) this.ipv6Stack = this.makeIpv6();
@@ -204,6 +212,8 @@ export class Engine {
       fragments: this.fragments,
       answers: this.answers,
     });
+    if (this.packetLogs !== undefined && evaluated !== undefined)
+      this.path.walker.logs = new RuleLogs(this.packetLogs, evaluated, this.counters);
     this.packet = new Packet(host, this.table, this.conntrack);
     const { answers } = this;
     if (answers !== undefined) {
@@ -359,6 +369,7 @@ export class Engine {
 
   /** A record on the slow path, or past all paths. */
   private one(slab: Slab, columns: PacketColumns, results: ResultColumns, i: number): void {
+    this.packetLogs?.begin(i);
     const kind = columns.kind[i] as number;
     if (((columns.flags[i] as number) & (FLAG_OUTGOING | FLAG_OTHER_HOST)) !== 0) {
       this.notForHost(columns, results, i);
@@ -400,6 +411,7 @@ export class Engine {
     result: number,
   ): void {
     const { packet, conntrack } = this;
+    this.packetLogs?.begin(i);
     this.load(slab, columns, i);
     packet.entry = reference >> 1;
     packet.direction = reference & 1;

@@ -4,6 +4,7 @@ import type { BuiltinChain } from '../rules/types.js';
 import type { CompiledChain, CompiledRule, RuleCounterTable } from './compile.js';
 import { FAILED_PREFILTER, type WalkObserver } from './observer.js';
 import type { Packet } from './packet.js';
+import type { RuleLogs } from './packetlogs.js';
 import { Prefilter } from './prefilter.js';
 
 /** Results of a walk. Zero is no verdict. */
@@ -44,6 +45,8 @@ export class ChainWalker {
   trace: WalkTrace | undefined;
   /** Undefined: nobody watches. */
   observer: WalkObserver | undefined;
+  /** Undefined: nobody reads what rules log. */
+  logs: RuleLogs | undefined;
   /** Rule or policy that gave the last verdict; index into the counters. */
   decidedBy = -1;
 
@@ -86,6 +89,7 @@ export class ChainWalker {
       const verdict = this.apply(rule, packet);
       if (verdict !== 0) return verdict;
     }
+    if (this.logs !== undefined && chain.policy === undefined) this.logs.returned(chain, packet);
     return WALK_RETURN;
   }
 
@@ -146,6 +150,7 @@ export class ChainWalker {
       case 'goto':
         return this.walkRules(target.chain, packet);
       case 'effect':
+        if (this.logs !== undefined && target.logs !== undefined) this.logs.logged(rule.id, target.logs, packet);
         target.apply(packet);
         // A target may drop too: what it was to change is cut.
         if (!packet.dropped) return 0;
@@ -172,6 +177,7 @@ export class ChainWalker {
   private count(id: number, packet: Packet): void {
     const { packets, bytes } = this.counters;
     if (this.trace !== undefined) this.trace.counted.push(id);
+    if (this.logs !== undefined) this.logs.met(id, packet);
     packets[id] = (packets[id] as number) + 1;
     bytes[id] = (bytes[id] as number) + packet.totalLength;
   }

@@ -140,6 +140,7 @@ export class PacketLogStage {
     const { records } = slab;
     const verdict = VERDICT_NAMES[results.verdict[i] as number] ?? 'ignored';
     const passes = verdict === 'forward' || verdict === 'local';
+    const said = this.engine.packetLogs?.take(i);
     const why = results.why[i] as number;
     return {
       i: this.next++,
@@ -153,6 +154,8 @@ export class PacketLogStage {
       out: this.out(output[i] as number, position[i] as number, extras),
       before: this.before[i],
       after: passes ? after(slab, columns, results, i, extras) : undefined,
+      logs: said?.logs,
+      trace: said === undefined || said.trace.length === 0 ? undefined : said.trace,
     };
   }
 

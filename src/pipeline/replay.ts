@@ -204,7 +204,7 @@ class ReplayRun {
     const { checksums = 'offload', writeLocal = false, hostPackets, tables } = this.options;
     const { workspace } = this;
     const choices = { seed, portChooser, checksums, hostPackets, tables };
-    const engine = new Engine(host, rules, { rules6, workspace, ...choices });
+    const engine = new Engine(host, rules, { rules6, workspace, packetLogs: this.log !== undefined, ...choices });
     const { interfaces } = this.reader;
     const outputs = new OutputStage(host, interfaces, {
       copyIgnored: nonIp !== 'drop',

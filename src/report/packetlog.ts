@@ -22,9 +22,21 @@ function lineText(entry: PacketLogEntry, fate: string): string {
   const { out, before, after } = entry;
   const head = `{"i":${entry.i},"ts":${entry.ts}${fate}`;
   const middle = out === undefined ? head : head + outText(out);
-  if (before === undefined) return after === undefined ? `${middle}}\n` : `${middle},"after":"${after}"}\n`;
-  if (after === undefined) return `${middle},"before":"${before}"}\n`;
-  return `${middle},"before":"${before}","after":"${after}"}\n`;
+  const end = entry.logs === undefined && entry.trace === undefined ? '}\n' : logsText(entry);
+  if (before === undefined) return after === undefined ? middle + end : `${middle},"after":"${after}"${end}`;
+  if (after === undefined) return `${middle},"before":"${before}"${end}`;
+  return `${middle},"before":"${before}","after":"${after}"${end}`;
+}
+
+/** What rules logged, and the end of the line. */
+function logsText({ logs, trace }: PacketLogEntry): string {
+  const uses = logs?.map(({ target, rule, prefix, group }) => {
+    const words = `{"target":${jsonString(target)},"rule":${jsonString(rule)}`;
+    const withPrefix = prefix === undefined ? words : `${words},"prefix":${jsonString(prefix)}`;
+    return group === undefined ? `${withPrefix}}` : `${withPrefix},"group":${group}}`;
+  });
+  const start = uses === undefined ? '' : `,"logs":[${uses.join(',')}]`;
+  return trace === undefined ? `${start}}\n` : `${start},"trace":[${trace.map(jsonString).join(',')}]}\n`;
 }
 
 /** What packets of the same fate have in common, with the start of `out` up to the record's number if there is one. */

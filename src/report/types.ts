@@ -168,4 +168,16 @@ export interface PacketLogEntry {
   readonly out?: readonly { readonly iface: string | null; readonly record: number }[] | undefined;
   readonly before?: string | undefined;
   readonly after?: string | undefined;
+  /** Rules that logged it, in the order met. */
+  readonly logs?: readonly LoggedBy[] | undefined;
+  /** What it met behind a TRACE rule: `filter:FORWARD:rule:2`. */
+  readonly trace?: readonly string[] | undefined;
+}
+
+/** `target` is LOG, NFLOG, ULOG or TRACE; `rule` as `table:chain:number`. */
+export interface LoggedBy {
+  readonly target: string;
+  readonly rule: string;
+  readonly prefix?: string | undefined;
+  readonly group?: number | undefined;
 }

@@ -155,7 +155,8 @@ export type TargetAction =
   | { readonly kind: 'drop' | 'return' }
   /** `queued`: a program of the host is asked, which is taken to accept; that is to be said of the packet. */
   | { readonly kind: 'accept'; readonly queued?: boolean }
-  | { readonly kind: 'effect'; apply(packet: PacketContext): void }
+  /** `logs`: what a packet log is to say of the packet. */
+  | { readonly kind: 'effect'; readonly logs?: LogUse; apply(packet: PacketContext): void }
   | { readonly kind: 'reject'; readonly with: string }
   | { readonly kind: 'notrack' }
   /** The zone that the packet is to be tracked in; `directions` as in CtOptions. */
@@ -167,6 +168,15 @@ export type TargetAction =
       readonly byAddress?: boolean;
       range(packet: PacketContext): NatRange | undefined;
     };
+
+/** A target that logs: its name, and what it puts into the log. */
+export interface LogUse {
+  readonly target: 'LOG' | 'NFLOG' | 'ULOG' | 'TRACE';
+  /** Undefined: none. */
+  readonly prefix?: string;
+  /** Netlink group of the program that listens. */
+  readonly group?: number;
+}
 
 /**
  * Where NAT may map to (kernel: nf_nat_range2). `range()` above returns the same object for every packet when it can;

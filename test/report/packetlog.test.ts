@@ -51,6 +51,19 @@ describe('a line of the packet log', () => {
       { i: 4, ts: '0', in: null, verdict: 'local', after: 'gre 10.0.0.1 > 10.0.0.2' },
       '{"i":4,"ts":0,"in":null,"verdict":"local","after":"gre 10.0.0.1 > 10.0.0.2"}\n',
     ],
+    [
+      'rules that log, with a prefix that a terminal would obey',
+      {
+        i: 5,
+        ts: '0',
+        in: 'eth0',
+        verdict: 'local',
+        logs: [{ target: 'NFLOG', rule: 'filter:INPUT:3', prefix: '"\u001b[2J', group: 5 }],
+        trace: ['filter:INPUT:policy:4'],
+      },
+      '{"i":5,"ts":0,"in":"eth0","verdict":"local","logs":[{"target":"NFLOG","rule":"filter:INPUT:3",' +
+        '"prefix":"\\"\\u001b[2J","group":5}],"trace":["filter:INPUT:policy:4"]}\n',
+    ],
   ])('%s', (_, entry, line) => expect(packetLogLine(entry)).toBe(line));
 
   it('escapes hostile interface names: quotes, newlines, terminal escapes, C1 controls, direction marks', () => {
@@ -75,6 +88,14 @@ const entries = fc.record<PacketLogEntry>(
     out: fc.array(fc.record({ iface: fc.option(nasty), record: fc.nat() }), { maxLength: 3 }),
     before: fc.constantFrom('tcp 10.0.0.1:1 > 10.0.0.2:2', 'gre 10.0.0.1 > 10.0.0.2'),
     after: fc.constantFrom('tcp 10.0.0.1:1 > 10.0.0.3:2', 'gre 10.0.0.1 > 10.0.0.3'),
+    logs: fc.array(
+      fc.record(
+        { target: fc.constantFrom('LOG', 'NFLOG'), rule: nasty, prefix: nasty, group: fc.nat() },
+        { requiredKeys: ['target', 'rule'] },
+      ),
+      { maxLength: 3 },
+    ),
+    trace: fc.array(nasty, { maxLength: 3 }),
   },
   { requiredKeys: ['i', 'ts', 'in', 'verdict'] },
 );

@@ -88,7 +88,7 @@ export const log: TargetExtension<LogOptions> = {
     const how = names === undefined ? `flags ${flags} level ${level}` : nameSettings(level, flags);
     return `LOG ${how}${prefix === '' ? '' : ` prefix "${prefix}"`}`;
   },
-  compile() {
-    return { kind: 'effect', apply() {} };
+  compile({ prefix }) {
+    return { kind: 'effect', logs: prefix === '' ? { target: 'LOG' } : { target: 'LOG', prefix }, apply() {} };
   },
 };

@@ -20,9 +20,12 @@ interface NumberOption {
 }
 
 function logTarget(parts: {
-  readonly name: string;
+  readonly name: 'NFLOG' | 'ULOG';
   readonly prefix: string;
   readonly maxPrefix: number;
+  /** The option that names the group of programs, and which it is otherwise. */
+  readonly group: string;
+  readonly defaultGroup: number;
   readonly numbers: readonly NumberOption[];
   list(options: NflogOptions): string;
 }): TargetExtension<NflogOptions> {
@@ -45,8 +48,10 @@ function logTarget(parts: {
       return text;
     },
     list: parts.list,
-    compile() {
-      return { kind: 'effect', apply() {} };
+    compile({ prefix, numbers }) {
+      const group = numbers.find(([name]) => name === parts.group)?.[1] ?? parts.defaultGroup;
+      const logs = prefix === '' ? { target: parts.name, group } : { target: parts.name, prefix, group };
+      return { kind: 'effect', logs, apply() {} };
     },
   };
 }
@@ -75,6 +80,8 @@ export const nflog = logTarget({
   name: 'NFLOG',
   prefix: '--nflog-prefix',
   maxPrefix: 63,
+  group: '--nflog-group',
+  defaultGroup: 0,
   numbers: [
     { name: '--nflog-group', min: 0, max: 65535, unset: 0 },
     { name: '--nflog-range', min: 0, max: 0xffffffff, unset: 0 },
@@ -92,6 +99,8 @@ export const ulog = logTarget({
   name: 'ULOG',
   prefix: '--ulog-prefix',
   maxPrefix: 31,
+  group: '--ulog-nlgroup',
+  defaultGroup: 1,
   numbers: [
     { name: '--ulog-nlgroup', min: 1, max: 32, unset: 1 },
     { name: '--ulog-cprange', min: 0, max: 0xffffffff, unset: 0 },

@@ -11,5 +11,5 @@ export const trace: TargetExtension<undefined> = {
   parse: () => undefined,
   print: () => '',
   list: () => '',
-  compile: () => ({ kind: 'effect', apply() {} }),
+  compile: () => ({ kind: 'effect', logs: { target: 'TRACE' }, apply() {} }),
 };
