@@ -2,13 +2,14 @@
  * The measurement: exact figures first, then rule sets in turns (A B, B A, A B, ...) so that whatever the machine does
  * meanwhile befalls all alike. A run is as many passes as make it long enough; a calibration loop frames it.
  */
+import { freemem } from 'node:os';
 import { NatreplayError } from '../errors.js';
-import { type Calibration, calibrate } from '../measure/calibration.js';
+import { Calibration } from '../measure/calibration.js';
 import { collectGarbage, forgetPeak, residentMemory } from '../measure/processor.js';
 import { median } from '../measure/statistics.js';
 import type { MemoryCapture } from './capture.js';
 import { type ExactFigures, type ExactPass, exactPass } from './exact.js';
-import { noTimes, type PassTimes, type TimedPassOptions, timedPass } from './pass.js';
+import { noTimes, type PassObjects, type PassTimes, type TimedPassOptions, timedPass } from './pass.js';
 import { SplitTimes, splitPass } from './split.js';
 import type { Subject } from './subject.js';
 
@@ -30,7 +31,8 @@ export interface BenchOptions extends TimedPassOptions {
 export interface Run {
   readonly passes: number;
   readonly times: PassTimes;
-  readonly calibration: Calibration;
+  /** Seconds of a slice of the calibration loop: on the wall, of the processor, and of the one disturbed least. */
+  readonly calibration: { readonly seconds: number; readonly cpuSeconds: number; readonly least: number };
   readonly split: SplitTimes | undefined;
   /** Peak of resident memory during the run, and how much that is above what there was before; undefined: not known. */
   readonly memory: { readonly peak: number; readonly own: number } | undefined;
@@ -56,19 +58,27 @@ export interface WarmUp {
   readonly steady: boolean;
 }
 
-/** A run of several passes takes this many seconds of processor time, unless that were too many. */
-const RUN_SECONDS = 0.1;
-const MOST_PASSES = 40;
+/**
+ * A run takes about this many seconds of processor time. Of several passes the least disturbed parts are told, so short
+ * ones are made as often as that, long ones (whose slabs are many) once.
+ */
+const RUN_SECONDS = 0.5;
+const MOST_PASSES = 24;
 /** Passes after which garbage is collected, outside of what is timed: each leaves memory of its own behind. */
 const BETWEEN_COLLECTIONS = 8;
 /**
- * Warm-up is over when passes have stopped becoming faster: when the median of the last few is not below that of as many
- * before them by more than STEADY. Short passes take many, since the compiler counts calls, not passes.
+ * Warm-up is over when passes have stopped becoming faster: when the fastest of the last few is not faster than the
+ * fastest of as many before them by more than STEADY. The fastest, because what others do on the machine only ever adds.
+ * Short passes take many, since the compiler counts calls, not passes.
  */
-const SHORT_SECONDS = 0.2;
-const WINDOW = { short: 8, long: 2 } as const;
-const STEADY = 0.05;
+const SHORT_SECONDS = 0.5;
+const WINDOW = { short: 12, long: 3 } as const;
+const STEADY = 0.03;
 const MOST_WARM_UP = { seconds: 20, passes: 150 } as const;
+const SPLIT_WARM_UP = 3;
+/** Passes whose objects are kept, and the share of free memory that they may take. */
+const MOST_KEPT = 32;
+const MOST_KEPT_SHARE = 0.25;
 
 export async function runBench(options: BenchOptions): Promise<BenchResult> {
   const { subjects, capture, onStep } = options;
@@ -79,7 +89,8 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
     if (pass.figures.packets === 0) throw noPackets(capture);
     exact.push(pass);
   }
-  const { warmUp, passes } = await warmedUp(options);
+  const keeper = new Keeper();
+  const { warmUp, passes } = await warmedUp(options, exact, keeper);
   const runs: Run[][] = subjects.map(() => []);
   const began = performance.now();
   const isOver = (round: number): boolean =>
@@ -107,13 +118,35 @@ function noPackets(capture: MemoryCapture): NatreplayError {
   });
 }
 
+/**
+ * Keeps the objects of warm-up passes, and with them the optimised code: collecting them was measured to make the next
+ * pass six times as long. Where memory does not suffice, passes are long enough to bear it.
+ */
+class Keeper {
+  private readonly kept: PassObjects[] = [];
+  private readonly most = freemem() * MOST_KEPT_SHARE;
+  private readonly before = residentMemory()?.now ?? 0;
+
+  keep(objects: PassObjects): void {
+    const taken = (residentMemory()?.now ?? 0) - this.before;
+    if (this.kept.length < MOST_KEPT && taken < this.most) this.kept.push(objects);
+  }
+}
+
 /** Passes until the compiler has done its work; also says how many of them make a run. */
-async function warmedUp(options: BenchOptions): Promise<{ warmUp: WarmUp; passes: number[] }> {
+async function warmedUp(
+  options: BenchOptions,
+  exact: readonly ExactPass[],
+  keeper: Keeper,
+): Promise<{ warmUp: WarmUp; passes: number[] }> {
   let most = 0;
   let steady = true;
   const passes: number[] = [];
-  for (const subject of options.subjects) {
-    const costs = await warmUp(options, subject);
+  for (const [k, subject] of options.subjects.entries()) {
+    const costs = await warmUp(options, subject, keeper);
+    const { begins } = exact[k] as ExactPass;
+    for (let n = 0; n < SPLIT_WARM_UP && options.split !== false; n++)
+      keeper.keep(await splitPass(options.capture, subject, begins, options, new SplitTimes()));
     most = Math.max(most, costs.length);
     steady &&= isSteady(costs);
     const last = Math.max(median(costs.slice(-WINDOW.long)), 1e-6);
@@ -122,7 +155,7 @@ async function warmedUp(options: BenchOptions): Promise<{ warmUp: WarmUp; passes
   return { warmUp: { passes: most, steady }, passes };
 }
 
-async function warmUp(options: BenchOptions, subject: Subject): Promise<number[]> {
+async function warmUp(options: BenchOptions, subject: Subject, keeper: Keeper): Promise<number[]> {
   const costs: number[] = [];
   const began = performance.now();
   while (!isSteady(costs) && costs.length < MOST_WARM_UP.passes) {
@@ -130,7 +163,7 @@ async function warmUp(options: BenchOptions, subject: Subject): Promise<number[]
     options.signal?.throwIfAborted();
     options.onStep?.(`warm-up ${costs.length + 1} of ${subject.label}`);
     const times = noTimes();
-    await timedPass(options.capture, subject, options, times);
+    keeper.keep(await timedPass(options.capture, subject, options, times, new Calibration()));
     costs.push(times.cpuSeconds);
     if (costs.length % BETWEEN_COLLECTIONS === 0) collectGarbage();
   }
@@ -138,9 +171,9 @@ async function warmUp(options: BenchOptions, subject: Subject): Promise<number[]
 }
 
 function isSteady(costs: readonly number[]): boolean {
-  const window = (costs.at(-1) ?? 0) < SHORT_SECONDS ? WINDOW.short : WINDOW.long;
+  const window = Math.min(...costs) < SHORT_SECONDS ? WINDOW.short : WINDOW.long;
   if (costs.length < 2 * window) return false;
-  const [before, last] = [median(costs.slice(-2 * window, -window)), median(costs.slice(-window))];
+  const [before, last] = [Math.min(...costs.slice(-2 * window, -window)), Math.min(...costs.slice(-window))];
   return last >= before * (1 - STEADY);
 }
 
@@ -149,20 +182,16 @@ async function oneRun(options: BenchOptions, subject: Subject, begins: Uint8Arra
   collectGarbage();
   const canForget = forgetPeak();
   const before = residentMemory();
-  const first = calibrate();
+  const calibration = new Calibration();
   const times = noTimes();
-  await repeated(passes, () => timedPass(capture, subject, options, times));
+  await repeated(passes, () => timedPass(capture, subject, options, times, calibration));
   const after = residentMemory();
-  const last = calibrate();
   const split = options.split === false ? undefined : new SplitTimes();
   if (split !== undefined) await repeated(passes, () => splitPass(capture, subject, begins, options, split));
   return {
     passes,
     times,
-    calibration: {
-      seconds: (first.seconds + last.seconds) / 2,
-      cpuSeconds: (first.cpuSeconds + last.cpuSeconds) / 2,
-    },
+    calibration: { seconds: calibration.seconds, cpuSeconds: calibration.cpuSeconds, least: calibration.least },
     split,
     memory:
       canForget && before !== undefined && after !== undefined
@@ -171,7 +200,7 @@ async function oneRun(options: BenchOptions, subject: Subject, begins: Uint8Arra
   };
 }
 
-async function repeated(passes: number, pass: () => Promise<void>): Promise<void> {
+async function repeated(passes: number, pass: () => Promise<unknown>): Promise<void> {
   for (let k = 0; k < passes; k++) {
     if (k > 0 && k % BETWEEN_COLLECTIONS === 0) collectGarbage();
     await pass();

@@ -4,7 +4,7 @@
  * it counts as a change.
  */
 import { NatreplayError } from '../errors.js';
-import { FEWEST_RUNS, median, unpairedRatio } from '../measure/statistics.js';
+import { FEWEST_RUNS, unpairedRatio } from '../measure/statistics.js';
 import type { BenchJson, RuleSetJson, RunJson } from './json.js';
 
 export interface Difference {
@@ -53,8 +53,8 @@ const MOST_UNLIKE = 2;
 
 /** What runs are compared by. */
 const FIGURES: readonly (readonly [string, (run: RunJson) => number])[] = [
-  ['processor time', ({ cpuSeconds }) => cpuSeconds],
-  ['translating', ({ stages }) => stages.translate.cpuSeconds],
+  ['processor time', ({ undisturbed }) => undisturbed.cpuSeconds],
+  ['translating', ({ undisturbed }) => undisturbed.translateCpuSeconds],
 ];
 
 /**
@@ -146,7 +146,7 @@ function unlikeness(base: BenchJson, now: BenchJson): string[] {
     found.push(`the base is from ${base.machine.arch}, this from ${now.machine.arch}`);
   if (major(base.machine.node) !== major(now.machine.node))
     found.push(`the base is from Node ${base.machine.node}, this from ${now.machine.node}`);
-  const factor = now.calibration.cpuSeconds.median / base.calibration.cpuSeconds.median;
+  const factor = now.calibration.least.median / base.calibration.least.median;
   if (!(Math.max(factor, 1 / factor) <= MOST_UNLIKE))
     found.push(`the calibration loop took ${factor.toFixed(2)}x as long as for the base`);
   return found;
@@ -172,9 +172,9 @@ function compareTime(
   };
 }
 
-/** Time of a packet in each run, in units of the calibration loop. */
-export function normalised({ runs, exact }: RuleSetJson, of: (run: RunJson) => number): number[] {
-  return runs.map((run) => of(run) / (run.passes * exact.packets) / run.calibration.cpuSeconds);
+/** Time of a pass in each run, in units of the calibration loop. */
+export function normalised({ runs }: RuleSetJson, of: (run: RunJson) => number): number[] {
+  return runs.map((run) => of(run) / run.calibration.least);
 }
 
 function exactDifferences(base: RuleSetJson, now: RuleSetJson): Difference[] {
@@ -197,7 +197,6 @@ function exactDifferences(base: RuleSetJson, now: RuleSetJson): Difference[] {
 
 /** How many times as fast as the base's the machine was: for the report. */
 export function machineFactor(base: BenchJson, now: BenchJson): number {
-  const of = (result: BenchJson): number =>
-    median(result.ruleSets.flatMap(({ runs }) => runs.map(({ calibration }) => calibration.cpuSeconds)));
+  const of = (result: BenchJson): number => result.calibration.least.median;
   return of(base) / of(now);
 }

@@ -59,7 +59,12 @@ const run = z.object({
   passes: count.describe('Of the whole capture; all figures of a run are sums over them.'),
   ...times.shape,
   stages: z.object({ read: times, translate: times, write: times }),
-  calibration: times.describe('What a fixed piece of work took beside the run: how fast the machine was.'),
+  undisturbed: z
+    .object({ cpuSeconds: amount, translateCpuSeconds: amount })
+    .describe('Of one pass, from the least time that each slab took in any pass: what runs are compared by.'),
+  calibration: z
+    .object({ ...times.shape, least: amount.describe('Processor time of the piece that was disturbed least.') })
+    .describe('What a fixed piece of work took between the slabs: how fast the machine was.'),
   split: z
     .object({ newPackets: count, newSeconds: amount, otherPackets: count, otherSeconds: amount, interrupted: count })
     .nullable(),
@@ -148,7 +153,7 @@ export const benchSchema = z
     capture: z.object({ files: z.array(z.string()), sha256: z.string(), bytes: count }),
     settings: z.object({ seed: count, checksums: z.enum(['verify', 'offload', 'ignore']), workers: count }),
     warmUp: z.object({ passes: count, steady: z.boolean() }),
-    calibration: z.object({ cpuSeconds: estimate }),
+    calibration: z.object({ cpuSeconds: estimate, least: estimate }),
     ruleSets: z.array(ruleSet).min(1),
     comparisons: z.array(
       z.object({

@@ -4,6 +4,7 @@
  */
 import type { CaptureReader } from '../capture/types.js';
 import { createCaptureWriter } from '../capture/write/writer.js';
+import type { Calibration } from '../measure/calibration.js';
 import { processorSeconds } from '../measure/processor.js';
 import { Bench, type Stages } from '../pipeline/stages.js';
 import { Workspace } from '../workspace.js';
@@ -24,10 +25,29 @@ export interface Times {
 
 export interface PassTimes extends Times {
   readonly stages: Readonly<Record<StageName, Times>>;
+  /**
+   * For each slab the least processor time, in seconds, that any of the passes took for all stages and for translating.
+   * What others do on the machine takes caches and memory from a pass for milliseconds, seldom the same slab each time.
+   */
+  readonly least: { readonly all: number[]; readonly translate: number[] };
+}
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+
+/** What one pass takes when nothing disturbs it: processor time in seconds. */
+export function undisturbed({ least }: PassTimes): {
+  readonly cpuSeconds: number;
+  readonly translateCpuSeconds: number;
+} {
+  return { cpuSeconds: sum(least.all), translateCpuSeconds: sum(least.translate) };
 }
 
 const none = (): Times => ({ seconds: 0, cpuSeconds: 0 });
-export const noTimes = (): PassTimes => ({ ...none(), stages: { read: none(), translate: none(), write: none() } });
+export const noTimes = (): PassTimes => ({
+  ...none(),
+  stages: { read: none(), translate: none(), write: none() },
+  least: { all: [], translate: [] },
+});
 
 export interface TimedPassOptions extends PassOptions {
   /**
@@ -37,13 +57,23 @@ export interface TimedPassOptions extends PassOptions {
   readonly plantedSlowness?: number | undefined;
 }
 
-/** Takes the capture through once and adds what it took to `into`. Making the host is not in it. */
+/**
+ * Everything that a pass was made of. V8 throws optimised code away when an object that it was optimised for dies; whoever
+ * keeps the objects of the passes in which that happened keeps the code.
+ */
+export type PassObjects = readonly unknown[];
+
+/**
+ * Takes the capture through once and adds what it took to `into`, a slice of `calibration` after each slab. Making the
+ * host is not in it.
+ */
 export async function timedPass(
   capture: MemoryCapture,
   subject: Subject,
   options: TimedPassOptions,
   into: PassTimes,
-): Promise<void> {
+  calibration: Calibration,
+): Promise<PassObjects> {
   const reader = await capture.open();
   const workspace = Workspace.create();
   const bench = new Bench(SLAB_BYTES, workspace);
@@ -60,11 +90,16 @@ export async function timedPass(
     watch.lap('translate', options.plantedSlowness);
     await writer.write(bench.slab, bench.output, bench.extras);
     watch.lap('write');
+    watch.endSlab();
+    calibration.slice();
+    watch.start();
     more = await reader.next(bench.slab);
     watch.lap('read');
   }
   await writer.close();
   watch.lap('write');
+  watch.endSlab();
+  return [reader, workspace, bench, stages, writer];
 }
 
 function openWriter(reader: CaptureReader, stages: Stages, capture: MemoryCapture) {
@@ -78,29 +113,43 @@ function openWriter(reader: CaptureReader, stages: Stages, capture: MemoryCaptur
 class Stopwatch {
   private wall = 0;
   private cpu = 0;
+  private slab = 0;
+  private ofSlab = 0;
+  private ofTranslating = 0;
 
   constructor(private readonly into: PassTimes) {}
+
+  endSlab(): void {
+    const { all, translate } = this.into.least;
+    all[this.slab] = Math.min(all[this.slab] ?? Number.POSITIVE_INFINITY, this.ofSlab);
+    translate[this.slab] = Math.min(translate[this.slab] ?? Number.POSITIVE_INFINITY, this.ofTranslating);
+    this.slab++;
+    this.ofSlab = 0;
+    this.ofTranslating = 0;
+  }
 
   start(): void {
     this.cpu = processorSeconds();
     this.wall = performance.now();
   }
 
-  /** Adds what it took since the last lap to a stage, `longer` times as much again after having spent it. */
+  /** Adds what it took since the last lap to a stage; with `longer`, that share of it is spent once more. */
   lap(stage: StageName, longer = 0): void {
-    if (longer > 0) spin((performance.now() - this.wall) * longer);
+    if (longer > 0) spin((processorSeconds() - this.cpu) * longer);
     const wall = performance.now();
     const cpu = processorSeconds();
     for (const times of [this.into, this.into.stages[stage]]) {
       times.seconds += (wall - this.wall) / 1000;
       times.cpuSeconds += cpu - this.cpu;
     }
+    this.ofSlab += cpu - this.cpu;
+    if (stage === 'translate') this.ofTranslating += cpu - this.cpu;
     this.wall = wall;
     this.cpu = cpu;
   }
 }
 
-function spin(milliseconds: number): void {
-  const end = performance.now() + milliseconds;
-  while (performance.now() < end);
+function spin(cpuSeconds: number): void {
+  const end = processorSeconds() + cpuSeconds;
+  while (processorSeconds() < end);
 }

@@ -15,7 +15,7 @@ import {
   type SweepRowJson,
 } from './json.js';
 import { thisMachine } from './machine.js';
-import type { StageName } from './pass.js';
+import { type StageName, undisturbed } from './pass.js';
 import { type PassOptions, rulesetsOf } from './subject.js';
 
 /** What the measurement of a rule set holds besides its runs. */
@@ -44,7 +44,10 @@ export async function benchJson(
     capture: { files: capture.files, sha256: capture.sha256, bytes: capture.bytes },
     settings: { seed: options.seed, checksums: options.checksums, workers: 0 },
     warmUp: result.warmUp,
-    calibration: { cpuSeconds: estimateJson(all.map(({ calibration }) => calibration.cpuSeconds)) },
+    calibration: {
+      cpuSeconds: estimateJson(all.map(({ calibration }) => calibration.cpuSeconds)),
+      least: estimateJson(all.map(({ calibration }) => calibration.least)),
+    },
     ruleSets,
     comparisons: comparisons(ruleSets),
     sweep: more.sweep,
@@ -56,8 +59,7 @@ export async function benchJson(
 export function comparisons(ruleSets: readonly RuleSetJson[]): BenchJson['comparisons'] {
   const [first, ...others] = ruleSets;
   if (first === undefined) return [];
-  const costs = ({ runs, exact }: RuleSetJson): number[] =>
-    runs.map(({ cpuSeconds, passes }) => cpuSeconds / passes / exact.packets);
+  const costs = ({ runs }: RuleSetJson): number[] => runs.map((run) => run.undisturbed.cpuSeconds);
   return others.map((other) => {
     const ratio = pairedRatio(costs(other), costs(first));
     return {
@@ -172,6 +174,7 @@ function runJson({ passes, times, calibration, split, memory }: Run): RuleSetJso
     seconds,
     cpuSeconds,
     stages,
+    undisturbed: undisturbed(times),
     calibration,
     split:
       split === undefined

@@ -10,6 +10,7 @@ import { Bench } from '../pipeline/stages.js';
 import { Workspace } from '../workspace.js';
 import type { MemoryCapture } from './capture.js';
 import { InterruptionClock } from './clock.js';
+import type { PassObjects } from './pass.js';
 import { newStages, type PassOptions, type Subject } from './subject.js';
 
 const SLAB_BYTES = 512 * 1024;
@@ -38,7 +39,7 @@ export async function splitPass(
   begins: Uint8Array,
   options: PassOptions,
   into: SplitTimes,
-): Promise<void> {
+): Promise<PassObjects> {
   const reader = await capture.open();
   const workspace = Workspace.create();
   const bench = new Bench(SLAB_BYTES, workspace);
@@ -77,6 +78,7 @@ export async function splitPass(
     more = await reader.next(bench.slab);
   }
   into.interrupted += clock.interrupted;
+  return [reader, workspace, bench, stages];
 }
 
 function endOfOthers(begins: Uint8Array, before: number, from: number, to: number): number {

@@ -1,17 +1,25 @@
 /**
- * A fixed piece of work, timed beside every run: arithmetic, dependent loads from a table beyond the first cache, and
- * copying, about as much of each as translating a packet takes. What it takes says how fast the machine was just then.
- * The work must never change: files of other versions are set side by side by it.
+ * A fixed piece of work, done again and again between the pieces of what is measured: arithmetic, copying, and dependent
+ * loads from near and from far, about as much of each as translating packets takes: a neighbour that takes the memory's
+ * time hurts both alike. What it takes says how fast the machine was just then. The
+ * work must never change: results of other versions are set side by side by it.
  */
 import { processorSeconds } from './processor.js';
 
-const WORDS = 1 << 18;
-const STEPS = 200_000;
-const COPIES = 24;
+const WORDS = 1 << 14;
+const STEPS = 40_000;
+const COPIES = 16;
+/** Words of the far table, beyond most caches, and loads from it. */
+const FAR_WORDS = 1 << 21;
+const FAR_STEPS = 1500;
+/** Slices until the compiler has done its work. */
+const WARM_UP = 100;
 
 const table = new Int32Array(WORDS);
 const copy = new Int32Array(WORDS);
+const far = new Int32Array(FAR_WORDS);
 for (let k = 0; k < WORDS; k++) table[k] = Math.imul(k + 1, 0x9e3779b1);
+for (let k = 0; k < FAR_WORDS; k++) far[k] = Math.imul(k + 1, 0x85ebca6b);
 
 /** Keeps what is computed in use, so that it is not left out. */
 let kept = 0;
@@ -21,27 +29,43 @@ function work(): void {
   for (let k = 0; k < STEPS; k++) {
     x = (Math.imul(x ^ (x >>> 15), 0x85ebca6b) + (table[x & (WORDS - 1)] as number)) | 0;
   }
+  for (let k = 0; k < FAR_STEPS; k++) x = Math.imul(x ^ (far[(x >>> 7) & (FAR_WORDS - 1)] as number), 0xc2b2ae35) + k;
   for (let k = 0; k < COPIES; k++) copy.set(table);
   kept = x ^ (copy[x & (WORDS - 1)] as number);
 }
 
-export interface Calibration {
-  /** Wall and processor time of one piece of the work, in seconds. */
-  readonly seconds: number;
-  readonly cpuSeconds: number;
-}
+let isWarm = false;
 
-/** Times the work `times` times and takes the median of each figure. */
-export function calibrate(times = 5): Calibration {
-  const walls: number[] = [];
-  const cpus: number[] = [];
-  for (let k = 0; k < times; k++) {
+/** Times of slices, each some tenths of a millisecond. */
+export class Calibration {
+  private slices = 0;
+  private wall = 0;
+  private cpu = 0;
+  /** Processor time of the slice that was disturbed least, in seconds. */
+  least = Number.POSITIVE_INFINITY;
+
+  constructor() {
+    if (!isWarm) for (let k = 0; k < WARM_UP; k++) work();
+    isWarm = true;
+  }
+
+  /** Does the work once. */
+  slice(): void {
     const cpu = processorSeconds();
     const began = performance.now();
     work();
-    walls.push((performance.now() - began) / 1000);
-    cpus.push(processorSeconds() - cpu);
+    this.wall += (performance.now() - began) / 1000;
+    const taken = processorSeconds() - cpu;
+    this.cpu += taken;
+    this.least = Math.min(this.least, taken);
+    this.slices++;
   }
-  const middle = (values: number[]): number => values.sort((a, b) => a - b)[times >> 1] ?? 0;
-  return { seconds: middle(walls), cpuSeconds: middle(cpus) };
+
+  /** What a slice took on average, in seconds. */
+  get seconds(): number {
+    return this.wall / this.slices;
+  }
+  get cpuSeconds(): number {
+    return this.cpu / this.slices;
+  }
 }
