@@ -3,14 +3,16 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { trafficOf, writeScenario } from './generate.js';
+import { trafficOf } from '../src/generate/options.js';
+import type { Profile } from '../src/generate/plan.js';
+import { profileNamed } from '../src/generate/profiles.js';
+import { captureBlocks, captureBytes, type Traffic } from '../src/generate/traffic.js';
+import { writeScenario } from './generate.js';
 import { count, options, run } from './lib/args.js';
 import { ended, type Usage, watchUsage } from './lib/child.js';
 import { machine, machineLine } from './lib/machine.js';
 import { natreplayMain, replayArguments } from './lib/peers.js';
-import { profileNamed } from './lib/profiles.js';
 import { writeResult } from './lib/results.js';
-import { captureBlocks, captureBytes, type TrafficOptions } from './lib/traffic.js';
 
 const USAGE = `usage: npm run bench:memory -- [--bytes 4GiB] [--profile 64byte|imix] [--connections N] [--bar 400MiB]
   --bytes N        size of the capture, which is made on the fly and never stored
@@ -18,7 +20,6 @@ const USAGE = `usage: npm run bench:memory -- [--bytes 4GiB] [--profile 64byte|i
   --connections N  connections in it (default: 100k)
   --bar N          exit 1 if the peak is above it`;
 
-const PUBLISHED = 100;
 const MARKS = 8;
 
 async function main(): Promise<void> {
@@ -27,7 +28,7 @@ async function main(): Promise<void> {
   const bytes = count(given.bytes);
   const bar = count(given.bar);
   if (!existsSync(natreplayMain())) throw new RangeError('natreplay is not built; npm run build');
-  const packets = Math.floor(bytes / (captureBytes(profile, 1) - captureBytes(profile, 0)));
+  const packets = Math.floor(bytes / (captureBytes(profile.sizes, 1) - captureBytes(profile.sizes, 0)));
   const traffic = trafficOf(profile, { packets, connections: count(given.connections) });
   process.stdout.write(`${machineLine(machine())}\n`);
   process.stdout.write(
@@ -35,7 +36,7 @@ async function main(): Promise<void> {
   );
   const scenario = mkdtempSync(join(tmpdir(), 'natreplay-memory-'));
   try {
-    const result = await replayPipe(traffic, bytes, scenario);
+    const result = await replayPipe(profile, traffic, bytes, scenario);
     const peak = result.usage.peakBytes;
     const within = peak <= bar;
     const file = writeResult('memory', { profile: profile.name, packets, bytes, bar, peakBytes: peak, ...result });
@@ -58,8 +59,8 @@ interface Result {
   readonly peakAfter: readonly { readonly bytes: number; readonly peakBytes: number }[];
 }
 
-async function replayPipe(traffic: TrafficOptions, expected: number, directory: string): Promise<Result> {
-  const { host, rules } = writeScenario(directory, PUBLISHED);
+async function replayPipe(profile: Profile, traffic: Traffic, expected: number, directory: string): Promise<Result> {
+  const { host, rules } = await writeScenario(directory, profile, traffic);
   const start = performance.now();
   const child = spawn(process.execPath, [natreplayMain(), ...replayArguments('-', rules, host, '-')], {
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import Benchmark from 'benchmark';
 import { openCapture } from '../src/capture/index.js';
 import { Slab } from '../src/capture/slab.js';
-import { generate, trafficOf } from './generate.js';
+import { trafficOf } from '../src/generate/options.js';
+import { profileNamed } from '../src/generate/profiles.js';
+import { generate } from './generate.js';
 import { count, options, run } from './lib/args.js';
 import { machine, machineLine } from './lib/machine.js';
-import { profileNamed } from './lib/profiles.js';
 import { writeResult } from './lib/results.js';
 
 const USAGE = `usage: npm run bench:micro -- [--profile 64byte|imix] [--packets 500k] [--data DIR]
@@ -28,7 +29,8 @@ async function main(): Promise<void> {
   Object.assign(process, { noDeprecation: true });
   const profile = profileNamed(given.profile);
   const packets = count(given.packets);
-  const { capture } = generate(join(given.data, `micro-${process.pid}`), trafficOf(profile, { packets }));
+  const folder = join(given.data, `micro-${process.pid}`);
+  const { capture } = await generate(folder, profile, trafficOf(profile, { packets }));
   try {
     process.stdout.write(`${machineLine(machine())}\n${profile.name}: ${packets} packets, page cache warm\n`);
     const slab = new Slab(SLAB);
@@ -38,7 +40,7 @@ async function main(): Promise<void> {
     ];
     process.stdout.write(`${writeResult('micro', { profile: profile.name, packets, readers })}\n`);
   } finally {
-    rmSync(join(given.data, `micro-${process.pid}`), { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

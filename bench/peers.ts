@@ -1,13 +1,14 @@
 /** Times natreplay beside other programs on the same capture. See README.md. */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Generated, generate, trafficOf } from './generate.js';
+import { trafficOf } from '../src/generate/options.js';
+import { profileNamed } from '../src/generate/profiles.js';
+import { type Generated, generate } from './generate.js';
 import { count, options, run } from './lib/args.js';
 import { checkCapture } from './lib/check.js';
 import { measure } from './lib/child.js';
 import { machine, machineLine } from './lib/machine.js';
 import { type Files, type Peer, peers, TCPREWRITE } from './lib/peers.js';
-import { profileNamed } from './lib/profiles.js';
 import { writeResult } from './lib/results.js';
 import { type Quartiles, quartiles } from './lib/statistics.js';
 
@@ -44,7 +45,7 @@ async function main(): Promise<void> {
   for (const name of given.profile === 'all' ? ['64byte', 'imix'] : [given.profile]) {
     const profile = profileNamed(name);
     const traffic = trafficOf(profile, given.quick ? { packets: profile.packets / 10 } : {});
-    const input = generate(given.data, traffic);
+    const input = await generate(given.data, profile, traffic);
     try {
       const samples = await runRounds(chosen, input, given.data, rounds);
       report(name, input, samples, rounds);

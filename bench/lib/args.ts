@@ -1,5 +1,6 @@
 /** Command lines of the benchmark scripts. */
 import { parseArgs } from 'node:util';
+import { NatreplayError } from '../../src/errors.js';
 
 /** `--name value` options with defaults; a default of `false` makes a flag. Unknown options end the program. */
 export function options<T extends Record<string, string | false>>(usage: string, defaults: T): Options<T> {
@@ -37,6 +38,6 @@ export function count(text: string): number {
 export function run(main: () => Promise<void>): void {
   main().catch((error: unknown) => {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = error instanceof RangeError ? 2 : 3;
+    process.exitCode = error instanceof RangeError || error instanceof NatreplayError ? 2 : 3;
   });
 }

@@ -1,6 +1,6 @@
 /** Looks through a classic pcap that a program wrote: is it whole, and is everything in it translated? */
 import { closeSync, openSync, readSync } from 'node:fs';
-import { OUTSIDE } from './scenario.js';
+import { OUTSIDE } from '../../src/generate/profiles/gateway.js';
 
 export interface Checked {
   readonly packets: number;

@@ -7,6 +7,7 @@ import { NatreplayError, printable } from '../errors.js';
 import { benchCommand } from './bench.js';
 import { compareCommand } from './compare.js';
 import { explainCommand } from './explain.js';
+import { generateCommand } from './generate.js';
 import { replayCommand } from './replay.js';
 import { rulesCommand } from './rules.js';
 import { dieBySignal, Interrupted } from './signals.js';
@@ -27,6 +28,7 @@ export function program(): Command {
     .addCommand(explainCommand())
     .addCommand(rulesCommand())
     .addCommand(snapshotCommand())
+    .addCommand(generateCommand())
     .addCommand(verifyCommand())
     .addCommand(benchCommand())
     .addCommand(compareCommand());
