@@ -6,6 +6,8 @@ import { writeFileSync } from 'node:fs';
 import { explanationJsonSchema } from '../src/explain/json.js';
 import { jsonReportSchema } from '../src/report/json.js';
 import { rulesCheckJsonSchema } from '../src/report/rulescheck.js';
+import { rulesDiffJsonSchema } from '../src/report/rulesdiff.js';
+import { rulesLintJsonSchema } from '../src/report/ruleslint.js';
 import { verifyJsonSchema } from '../src/verify/json.js';
 import { recordedJsonSchema } from '../src/verify/recorded/json.js';
 
@@ -15,6 +17,8 @@ const SCHEMAS = {
   'verify.schema.json': verifyJsonSchema(),
   'recorded.schema.json': recordedJsonSchema(),
   'rules.schema.json': rulesCheckJsonSchema(),
+  'lint.schema.json': rulesLintJsonSchema(),
+  'diff.schema.json': rulesDiffJsonSchema(),
 };
 
 for (const [name, schema] of Object.entries(SCHEMAS))

@@ -1,8 +1,8 @@
 /** `natreplay rules`: what can be said of rules alone. Each command's work is in a file that others need not load. */
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { isTableName, TABLE_NAMES } from '../rules/tables.js';
-import type { TableName } from '../rules/types.js';
+import { Command, Option } from 'commander';
 import { dockerCommand } from './rules-docker.js';
+import { diffCommand, lintCommand } from './rules-meaning.js';
+import { type RulesReadingOptions, readsRules } from './rules-reading.js';
 
 export function rulesCommand(): Command {
   return new Command('rules')
@@ -12,14 +12,9 @@ export function rulesCommand(): Command {
     .addCommand(checkCommand())
     .addCommand(printCommand())
     .addCommand(extensionsCommand())
+    .addCommand(lintCommand())
+    .addCommand(diffCommand())
     .addCommand(dockerCommand());
-}
-
-/** What every command that reads rules takes. */
-export interface RulesReadingOptions {
-  readonly ipv6?: boolean;
-  readonly table?: TableName;
-  readonly unsupported: 'stop' | 'skip';
 }
 
 export interface RulesCheckOptions extends RulesReadingOptions {
@@ -34,18 +29,6 @@ export interface RulesPrintOptions extends RulesReadingOptions {
   readonly numeric?: boolean;
   readonly exact?: boolean;
   readonly lineNumbers?: boolean;
-}
-
-/** Adds the options of RulesReadingOptions. */
-export function readsRules(command: Command, table: string): Command {
-  return command
-    .option('-6, --ipv6', 'they are IPv6 rules, if they do not say so themselves')
-    .option('-t, --table <table>', table, tableName)
-    .addOption(
-      new Option('--unsupported <how>', 'rules that hold something unknown: stop, or skip (never match)')
-        .choices(['stop', 'skip'])
-        .default('stop'),
-    );
 }
 
 function checkCommand(): Command {
@@ -91,9 +74,4 @@ function extensionsCommand(): Command {
       const { printExtensions } = await import('./rules-extensions.js');
       printExtensions(options);
     });
-}
-
-function tableName(text: string): TableName {
-  if (isTableName(text)) return text;
-  throw new InvalidArgumentError(`there is no table "${text}"; there are ${TABLE_NAMES.join(', ')}.`);
 }

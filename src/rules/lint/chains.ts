@@ -29,15 +29,23 @@ export function jumpsByChain({ table }: Reach): ReadonlyMap<string, readonly Rul
   return jumps;
 }
 
+/** Chains of programs that make more of them than they need. */
+export const OF_TOOLS =
+  /^(ufw6?-|zone_|f2b-|fail2ban-|DOCKER|KUBE-|cali-|CILIUM|LIBVIRT|FWD[IOX]|GUEST|IN_|FWD_|PRE_|POST_|OUT_)/;
+
 function findingFor(chain: Chain, jumps: readonly Rule[], reach: Reach): Finding | undefined {
   const base = { table: reach.table.name, chain: chain.name };
-  const rules = `${chain.rules.length} ${chain.rules.length === 1 ? 'rule' : 'rules'}`;
+  const { length } = chain.rules;
+  const rules =
+    length === 0
+      ? 'which is empty'
+      : `so that its ${length === 1 ? 'rule never matches' : `${length} rules never match`}`;
   if (jumps.length === 0)
     return {
       ...base,
       code: 'CHAIN_UNUSED',
-      severity: chain.rules.length === 0 ? 'note' : 'warning',
-      reason: `no rule jumps to ${chain.name}${chain.rules.length === 0 ? ', which is empty' : `, so that its ${rules} never match`}`,
+      severity: chain.rules.length === 0 || OF_TOOLS.test(chain.name) ? 'note' : 'warning',
+      reason: `no rule jumps to ${chain.name}, ${rules}`,
       fix: `jump to it, or delete it (-X ${chain.name})`,
     };
   if (!reach.entries.has(chain.name))

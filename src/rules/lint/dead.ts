@@ -1,8 +1,9 @@
 /** Rules that no packet can match. */
-import { targetName } from '../meaning/effect.js';
+import { effectOf, targetName } from '../meaning/effect.js';
 import type { Dead, Reach } from '../meaning/reach.js';
 import { printRule } from '../print.js';
 import type { Rule } from '../types.js';
+import { OF_TOOLS } from './chains.js';
 import type { LintContext } from './context.js';
 import { type Finding, nameOf, namesOf } from './finding.js';
 
@@ -106,11 +107,14 @@ function outOfReach(rule: Rule, by: readonly Rule[], reach: Reach, base: Base): 
           : 'use -o, or a chain where packets come in',
       related: by,
     };
+  // Chains that several rules jump to hold what only some of them need.
+  const isTakenBefore = by.some((other) => effectOf(other) !== 'jump' && effectOf(other) !== 'goto');
+  const expected = isTakenBefore || OF_TOOLS.test(rule.chain) || (reach.entries.get(rule.chain) ?? []).length > 1;
   const isNatState = rule.table === 'nat' && by.length === 0;
   return {
     ...base,
     code: 'RULE_OUT_OF_REACH',
-    severity: isNatState ? 'error' : 'warning',
+    severity: isNatState ? 'error' : expected ? 'note' : 'warning',
     reason: isNatState
       ? 'it never matches: the table nat is asked about the first packet of a connection only (NEW, RELATED)'
       : `it never matches: nothing that gets to ${rule.chain} is for it${by.length === 0 ? '' : `, by what ${namesOf(by)} ${by.length === 1 ? 'leaves' : 'leave'}`}`,

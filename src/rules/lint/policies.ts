@@ -160,7 +160,8 @@ function pointless(reach: Reach): Finding[] {
     return [
       {
         code: 'POLICY_ACCEPTS_ALL',
-        severity: 'warning',
+        // Few mean to keep anything in.
+        severity: name === 'OUTPUT' ? 'note' : 'warning',
         table: 'filter',
         chain: name,
         reason: `${accepting.length === 1 ? 'its rule that accepts something decides' : `its ${accepting.length} rules that accept something decide`} nothing: no rule of ${name} drops anything, and its policy is ACCEPT`,

@@ -59,7 +59,7 @@ function openToAll(published: Published, context: LintContext): Finding | undefi
       reason: `without -i and -d, connections to that port of any address are sent to ${target}, also those of inside hosts to the Internet`,
       fix: 'add -i with the interface they come in by, -d with the address they are for, or -m addrtype --dst-type LOCAL',
     };
-  const local = open.some(({ sets }) => sets[DESTINATION_TYPE] !== undefined);
+  const local = open.some(({ sets }) => sets[DESTINATION_TYPE] !== undefined && !isNarrow(sets[DESTINATION], context));
   if (!local) return undefined;
   return {
     ...base,

@@ -68,6 +68,7 @@ export interface Reach {
   /** Hooks that packets come from to a chain. */
   readonly hooks: ReadonlyMap<string, ReadonlySet<BuiltinChain>>;
   readonly stability: Stability;
+  readonly family: Family;
 }
 
 export interface ReachOptions {
@@ -113,12 +114,14 @@ class Analysis {
   private readonly stability: Stability;
   private readonly universe: Universe;
   private readonly bare: boolean;
+  private readonly family: Family;
 
   constructor(
     private readonly table: Table,
     { family, bare = false }: ReachOptions,
   ) {
     this.bare = bare;
+    this.family = family;
     this.universe = universeOf(family);
     this.stability = stabilityOf(table);
     for (const { rules } of table.chains.values())
@@ -134,7 +137,7 @@ class Analysis {
     for (const chain of [...order].reverse()) this.absorbed.set(chain.name, this.absorbedBy(chain));
     for (const chain of order) this.walk(chain);
     const { table, conditions, dead, entries, regions, hooks, stability } = this;
-    return { table, conditions, dead, entries, regions, hooks, stability };
+    return { table, conditions, dead, entries, regions, hooks, stability, family: this.family };
   }
 
   private conditionOf(rule: Rule): Condition {
@@ -217,18 +220,33 @@ class Analysis {
     if (upper === undefined) return { kind: 'contradiction', words: contradiction };
     if (takers.unconditional !== undefined) return { kind: 'behind', by: takers.unconditional.rule };
     const coming = commonRegion(regions, upper);
-    if (coming.length === 0) return { kind: 'elsewhere', by: involved(entries) };
+    if (coming.length === 0) return { kind: 'elsewhere', by: this.involved(entries, upper) };
     const candidates = takers.candidates(upper);
     const one = candidates.find(({ box }) => contains(box, upper));
     if (one !== undefined) return { kind: 'shadowed', by: [one.rule] };
     const { left, by } = this.leftOf(coming, candidates);
     if (left.length === 0) {
       const alone = this.leftOf([upper], candidates).left.length === 0;
-      return alone ? { kind: 'shadowed', by } : { kind: 'elsewhere', by: [...new Set([...involved(entries), ...by])] };
+      return alone
+        ? { kind: 'shadowed', by }
+        : { kind: 'elsewhere', by: [...new Set([...this.involved(entries, upper), ...by])] };
     }
     this.regions.set(rule, left);
     this.enter(rule, left, by);
     return undefined;
+  }
+
+  /** The jumps that a rule's packets would have to come by, and what stands before these. */
+  private involved(entries: readonly Entry[], upper: Box): Rule[] {
+    const rules = entries.slice(0, 8).flatMap(({ from, takers }) => {
+      if (typeof from === 'string') return [];
+      const meet = takers.filter((rule) => {
+        const { lower } = this.conditionOf(rule);
+        return rule !== from && lower !== undefined && !apart(lower, upper);
+      });
+      return [from, ...meet];
+    });
+    return [...new Set(rules)].slice(0, 8);
   }
 
   private leftOf(coming: Region, candidates: readonly Taker[]): { left: Region; by: Rule[] } {
@@ -259,17 +277,6 @@ class Analysis {
     for (const hook of this.hooks.get(rule.chain) ?? []) hooks.add(hook);
     this.hooks.set(target.chain, hooks);
   }
-}
-
-/** The jumps that a rule's packets would have to come by, and what stands before these. */
-function involved(entries: readonly Entry[]): Rule[] {
-  const rules: Rule[] = [];
-  for (const { from, takers } of entries.slice(0, 8)) {
-    if (typeof from === 'string') continue;
-    rules.push(from);
-    rules.push(...takers.filter((rule) => rule !== from));
-  }
-  return [...new Set(rules)].slice(0, 8);
 }
 
 /** Every chain before those that it jumps to. Rules make no circles (checkRuleset). */
