@@ -19,8 +19,9 @@ const NET = ['--iface', 'lan=192.168.1.1/24', '--iface', 'wan=203.0.113.5/24', '
 
 /** Codes and rules of what is found. */
 async function found(rules: string, ...options: string[]): Promise<string[]> {
-  const { stdout } = await inProcess(['rules', 'lint', file('rules.v4', rules), '--json', '-', ...options]);
-  const { findings } = rulesLintSchema.parse(JSON.parse(stdout));
+  const json = folder.at('found.json');
+  await inProcess(['rules', 'lint', file('rules.v4', rules), '--json', json, ...options]);
+  const { findings } = rulesLintSchema.parse(JSON.parse(readFileSync(json, 'utf8')));
   return findings.map(({ code, rule, chain }) => `${code} ${rule === null ? chain : `${rule.chain}:${rule.number}`}`);
 }
 
@@ -157,8 +158,9 @@ describe('rules diff', () => {
   });
 
   it('as JSON', async () => {
-    const { stdout } = await inProcess(['rules', 'diff', a, c, '--json', '-']);
-    const { same, chains } = rulesDiffSchema.parse(JSON.parse(stdout));
+    const json = folder.at('differences.json');
+    await inProcess(['rules', 'diff', a, c, '--json', json]);
+    const { same, chains } = rulesDiffSchema.parse(JSON.parse(readFileSync(json, 'utf8')));
     expect([same, chains[0]?.policy, chains[0]?.changes[0]?.kind]).toEqual([
       false,
       { a: 'DROP', b: 'ACCEPT' },

@@ -2,9 +2,9 @@
 import { formatAddress } from '../../host/address.js';
 import type { NatRange } from '../extension.js';
 import type { CtOptions } from '../extensions/ct.js';
-import { type Box, contains, isEverything, STATE } from '../meaning/box.js';
+import { type Box, contains, isEverything, type Region, STATE } from '../meaning/box.js';
 import { effectOf, targetName } from '../meaning/effect.js';
-import type { Rule } from '../types.js';
+import type { BuiltinChain, Rule } from '../types.js';
 import { hooksOf, type LintContext, liveRules } from './context.js';
 import { type Finding, nameOf } from './finding.js';
 import { isLocal, publishedPorts } from './published.js';
@@ -38,13 +38,7 @@ function notTracked({ reaches, bare }: LintContext): Finding[] {
   return [...liveRules(nat)].flatMap((rule): Finding[] => {
     const region = nat.regions.get(rule) ?? [];
     if (!NAT.includes(targetName(rule)) || region.length === 0) return [];
-    const hooks = [...hooksOf(rule, nat)];
-    const by = untracked.find(
-      ({ lower, hooks: where, isBuiltin }) =>
-        isBuiltin &&
-        hooks.every((hook) => where.has(hook)) &&
-        region.every((box) => contains(lower, withoutState(box))),
-    );
+    const by = tookAll(untracked, hooksOf(rule, nat), region);
     if (by === undefined) return [];
     return [
       {
@@ -59,6 +53,32 @@ function notTracked({ reaches, bare }: LintContext): Finding[] {
       },
     ];
   });
+}
+
+interface Untracked {
+  readonly rule: Rule;
+  readonly lower: Box;
+  readonly hooks: ReadonlySet<BuiltinChain>;
+  readonly isBuiltin: boolean;
+}
+
+/** A rule that keeps all that a NAT rule is for from being tracked. Behind routing only what takes everything is sure to. */
+function tookAll(
+  untracked: readonly Untracked[],
+  hooks: ReadonlySet<BuiltinChain>,
+  region: Region,
+): Untracked | undefined {
+  const behind = hooks.has('POSTROUTING') || hooks.has('INPUT');
+  const needed: readonly BuiltinChain[] = behind ? ['PREROUTING', 'OUTPUT'] : [...hooks];
+  const found = needed.map((hook) =>
+    untracked.find(
+      ({ lower, hooks: where, isBuiltin }) =>
+        isBuiltin &&
+        where.has(hook) &&
+        (behind ? isEverything(lower) : region.every((box) => contains(lower, withoutState(box)))),
+    ),
+  );
+  return found.includes(undefined) ? undefined : found[0];
 }
 
 /** Nothing before it keeps packets from it. */
