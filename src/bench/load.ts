@@ -1,11 +1,12 @@
 /** Measuring at a stated load, and looking for the highest one. */
 import type { Histogram } from 'hdr-histogram-js';
 import { median } from '../measure/statistics.js';
+import type { Pace } from '../pipeline/pace.js';
 import type { MemoryCapture } from './capture.js';
 import type { OpenLoopJson, RuleSetJson } from './json.js';
 import { openLoopPass } from './openloop.js';
 import { estimateJson, latencyJson, merged } from './result.js';
-import { type Arrival, type Pace, type RecordTimes, schedule } from './schedule.js';
+import { type Arrival, type RecordTimes, schedule } from './schedule.js';
 import { type Goal, queueLoss, searchRates } from './search.js';
 import { type ServiceTrace, serviceTrace } from './servicetrace.js';
 import type { PassOptions, Subject } from './subject.js';

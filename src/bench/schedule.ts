@@ -4,18 +4,11 @@
  */
 import { NatreplayError } from '../errors.js';
 import { uniform } from '../measure/statistics.js';
+import type { Pace } from '../pipeline/pace.js';
 import { Bench } from '../pipeline/stages.js';
 import type { MemoryCapture } from './capture.js';
 
 export type Arrival = 'constant' | 'poisson';
-
-export type Pace =
-  /** Packets a second. */
-  | { readonly kind: 'rate'; readonly packetsPerSecond: number }
-  /** Bits of frames a second, as long as the capture says they were on the wire; no preamble, gap or check sequence. */
-  | { readonly kind: 'bits'; readonly bitsPerSecond: number }
-  /** The capture's own timing, this many times as fast. */
-  | { readonly kind: 'speed'; readonly factor: number };
 
 /** What a schedule needs to know of a capture's records. */
 export interface RecordTimes {
@@ -66,28 +59,4 @@ export function schedule({ seconds, lengths }: RecordTimes, pace: Pace, arrival:
     units += arrival === 'poisson' ? -Math.log(1 - random()) * unit : unit;
   }
   return due;
-}
-
-const RATE = /^(\d+(?:\.\d+)?)\s*([kMG]?)pps$/;
-const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G: 1e9 };
-
-/** `1Mpps`, `250kpps`, `100000pps`: packets a second, above 0; undefined for anything else. */
-export function parseRate(text: string): number | undefined {
-  const match = RATE.exec(text);
-  return positive(Number(match?.[1]) * (UNITS[match?.[2] ?? ''] ?? Number.NaN));
-}
-
-/** `2x`, `0.5x`, `2`: a factor above 0. */
-export function parseSpeed(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)x?$/.exec(text);
-  return positive(Number(match?.[1]));
-}
-
-/** A number above 0. */
-export function parsePositive(text: string): number | undefined {
-  return /^\d+(?:\.\d+)?$/.test(text) ? positive(Number(text)) : undefined;
-}
-
-function positive(value: number): number | undefined {
-  return Number.isFinite(value) && value > 0 ? value : undefined;
 }

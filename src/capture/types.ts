@@ -39,6 +39,8 @@ export interface CaptureReader {
   /** Bytes consumed so far of the file as stored (compressed bytes if it is compressed), and their total if known. */
   readonly bytesRead: number;
   readonly totalBytes: number | undefined;
+  /** For readers that hand over few records at a time: those that they have read already, for whoever needs a sample. */
+  readonly ahead?: Slab | undefined;
   /** Reads and walks the next slab. False when there are no more records and no more blocks. */
   next(slab: Slab): Promise<boolean>;
   close(): Promise<void>;

@@ -8,7 +8,7 @@ import { comparisonText } from '../bench/comparetext.js';
 import { type BenchJson, benchText } from '../bench/json.js';
 import { measureLoad, searchLoad } from '../bench/load.js';
 import { benchJson, type Extra, merged, sweepRow } from '../bench/result.js';
-import { type Pace, parseRate, parseSpeed, type RecordTimes, recordTimes } from '../bench/schedule.js';
+import { type RecordTimes, recordTimes } from '../bench/schedule.js';
 import { NDR, PDR } from '../bench/search.js';
 import type { PassOptions, Subject } from '../bench/subject.js';
 import { parseSweep, type Sweep, withRules } from '../bench/sweep.js';
@@ -18,18 +18,20 @@ import { NatreplayError, printable } from '../errors.js';
 import { inferHost } from '../host/infer/infer.js';
 import type { Host } from '../host/types.js';
 import { histogramLog, type TaggedHistogram } from '../measure/latency.js';
+import type { Pace } from '../pipeline/pace.js';
 import { samplePackets } from '../pipeline/samples.js';
 import { writeTextFile } from '../report/files.js';
 import { asciiJson } from '../report/jsontext.js';
 import type { BenchCliOptions } from './bench.js';
 import { readResult } from './compare-run.js';
 import { captureInput, loadHost, loadRules } from './inputs.js';
+import { paceOf } from './pace.js';
 import { checkPaths } from './paths.js';
 import { version } from './version.js';
 
 export async function bench(captures: readonly string[], options: BenchCliOptions, signal: AbortSignal): Promise<void> {
   checkFiles(captures, options);
-  const pace = paceOf(options);
+  const pace = paceOf({ rate: ['--rate', options.rate], speed: options.speed, mbps: options.mbps });
   const sweep = sweepOf(options);
   const base = options.against === undefined ? undefined : readResult(options.against);
   if (options.maxRegression !== undefined && base === undefined)
@@ -191,23 +193,6 @@ function checkFiles(captures: readonly string[], options: BenchCliOptions): void
     ],
     [...named('--json', [options.json]), ...named('--hlog', [options.hlog])],
   );
-}
-
-function paceOf({ rate, speed, mbps }: BenchCliOptions): Pace | undefined {
-  if ([rate, speed, mbps].filter((one) => one !== undefined).length > 1)
-    throw usage('--rate, --speed and --mbps exclude each other', 'give one of them');
-  if (rate !== undefined) {
-    const packetsPerSecond = parseRate(rate);
-    if (packetsPerSecond === undefined)
-      throw usage(`--rate ${rate} is no rate above 0`, 'write it as 1Mpps, 250kpps or 1000pps');
-    return { kind: 'rate', packetsPerSecond };
-  }
-  if (speed !== undefined) {
-    const factor = parseSpeed(speed);
-    if (factor === undefined) throw usage(`--speed ${speed} is no factor above 0`, 'write it as 2x');
-    return { kind: 'speed', factor };
-  }
-  return mbps === undefined ? undefined : { kind: 'bits', bitsPerSecond: mbps * 1e6 };
 }
 
 function sweepOf({ sweep }: BenchCliOptions): Sweep | undefined {

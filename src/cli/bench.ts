@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { FEWEST_RUNS } from '../measure/statistics.js';
 import type { TableName } from '../rules/types.js';
-import { limit, positive } from './numbers.js';
+import { atLeastOne, limit, positive, wholeNumber } from './numbers.js';
 import { interruptible } from './signals.js';
 import { tableNames } from './tablenames.js';
 
@@ -91,17 +91,6 @@ export function benchCommand(): Command {
         await bench(captures, options, signal);
       }),
     );
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('it must be a whole number.');
-  return Number(text);
-}
-
-function atLeastOne(text: string): number {
-  const value = wholeNumber(text);
-  if (value < 1) throw new InvalidArgumentError('it must be 1 or more.');
-  return value;
 }
 
 function workers(text: string): number {

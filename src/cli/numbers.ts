@@ -14,3 +14,14 @@ export function limit(text: string): number {
   if (match === null) throw new InvalidArgumentError('it must be a percentage such as 5%.');
   return Number(match[1]) / 100;
 }
+
+export function wholeNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('it must be a whole number.');
+  return Number(text);
+}
+
+export function atLeastOne(text: string): number {
+  const value = wholeNumber(text);
+  if (value < 1) throw new InvalidArgumentError('it must be 1 or more.');
+  return value;
+}

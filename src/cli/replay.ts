@@ -13,6 +13,8 @@ import { printRules } from '../rules/print.js';
 import type { TableName } from '../rules/types.js';
 import type { RecordedOptions } from '../verify/recorded/run.js';
 import { captureInput, loadHost, loadRules } from './inputs.js';
+import { atLeastOne, positive } from './numbers.js';
+import { paceOf } from './pace.js';
 import { checkPaths, type NamedPath } from './paths.js';
 import { type Separated, separateCaptures } from './separate.js';
 import { interruptible } from './signals.js';
@@ -38,6 +40,10 @@ interface CliOptions {
   readonly outgoing: 'skip' | 'replay' | 'copy';
   readonly writeLocal?: boolean;
   readonly hostPackets?: boolean;
+  readonly pps?: string;
+  readonly speed?: string;
+  readonly mbps?: number;
+  readonly loop: number;
   readonly tables?: TableName[];
   readonly quiet?: boolean;
 }
@@ -80,6 +86,10 @@ export function replayCommand(): Command {
     )
     .option('--write-local', 'write packets delivered to the host to the capture, too')
     .option('--host-packets', "write the host's own answers (REJECT, TTL exceeded, unreachable), each behind its cause")
+    .option('--pps <rate>', 'take packets at this rate, for a pipe to tcpreplay: 1000, 250kpps')
+    .option('--speed <factor>', "take them by the capture's own timing, so many times as fast: 1x, 2x")
+    .option('--mbps <number>', 'take them at so many million bits a second', positive)
+    .option('--loop <number>', 'go through the captures so many times', atLeastOne, 1)
     .option('--tables <names>', 'evaluate these tables only: nat, or a list like nat,filter', tableNames)
     .option('-q, --quiet', 'no report')
     .action((captures: string[], options: CliOptions) =>
@@ -99,6 +109,10 @@ async function run(named: readonly string[], options: CliOptions, signal: AbortS
   if (captures.length === 0)
     throw new NatreplayError('USAGE_NO_CAPTURE', 'no capture is named', {
       advice: 'name a file, or - for standard input',
+    });
+  if (options.loop > 1 && captures.some((capture) => captureInput(capture).path === '-'))
+    throw new NatreplayError('USAGE_LOOP', 'standard input can be read once only', {
+      advice: 'name a file to --loop through',
     });
   checkPaths(inputPaths(captures, ruleFiles, options.host), outputPaths(options));
   const host = loadHost({ host: options.host, iface: options.iface ?? [], route: options.route ?? [] });
@@ -120,6 +134,8 @@ async function run(named: readonly string[], options: CliOptions, signal: AbortS
     outgoing: options.outgoing,
     writeLocal: options.writeLocal,
     hostPackets: options.hostPackets,
+    pace: paceOf({ rate: ['--pps', options.pps], speed: options.speed, mbps: options.mbps }),
+    loop: options.loop,
     tables: options.tables,
     signal,
     onStart: (totalBytes) => {

@@ -24,6 +24,7 @@ import type { Ruleset, TableName } from '../rules/types.js';
 import { Workspace } from '../workspace.js';
 import { IngressStage, LOCAL_NAME } from './ingress.js';
 import { OutputStage } from './outputs.js';
+import type { Pace } from './pace.js';
 import { PacketLogStage } from './packetlog.js';
 import { samplePackets } from './samples.js';
 import { Bench, Stages } from './stages.js';
@@ -66,6 +67,10 @@ export interface ReplayOptions {
   readonly slabBytes?: number | undefined;
   /** False leaves the WebAssembly loops out: slower, with the same outcome; tests hold the one against the other. */
   readonly hotPath?: boolean | undefined;
+  /** Packets are taken when they are due, for whoever reads the output as it comes; undefined: as fast as can be. */
+  readonly pace?: Pace | undefined;
+  /** Times that the captures are gone through, default 1; not for standard input. */
+  readonly loop?: number | undefined;
   /** Stops the run; outputs stay as `.partial`. */
   readonly signal?: AbortSignal | undefined;
   /** Called after every slab with the bytes read and the packets done so far. */
@@ -92,11 +97,22 @@ export async function replay(options: ReplayOptions): Promise<Replay> {
       throw new NatreplayError('USAGE_NO_CAPTURE', 'no capture is named', {
         advice: 'name a file, or - for standard input',
       });
-    const reader = readers.length === 1 ? first : mergeCaptures(readers);
-    return await new ReplayRun(options, readers, reader).run();
+    const reader = mergeCaptures(readers);
+    return await new ReplayRun(options, readers, await paced(reader, options)).run();
   } finally {
     for (const reader of readers) await reader.close();
   }
+}
+
+/** The reader as it is, or what hands its records over again, or at a pace. */
+async function paced(reader: CaptureReader, options: ReplayOptions): Promise<CaptureReader> {
+  const { pace, loop = 1, captures, signal } = options;
+  if (pace === undefined && loop === 1) return reader;
+  const { LoopReader, PacedReader } = await import('./paced.js');
+  const again = async (): Promise<CaptureReader> =>
+    mergeCaptures(await Promise.all(captures.map(({ path, iface }) => openCapture(path, { assignedName: iface }))));
+  const looped = loop === 1 ? reader : new LoopReader(reader, loop, again);
+  return pace === undefined ? looped : new PacedReader(looped, pace, signal);
 }
 
 class ReplayRun {
@@ -122,7 +138,7 @@ class ReplayRun {
       this.options.onStart?.(this.totalBytes());
       const [bench] = benches;
       let more = await this.reader.next(bench.slab);
-      const host = this.options.host ?? this.infer(bench.slab);
+      const host = this.options.host ?? this.infer(this.reader.ahead ?? bench.slab);
       this.checkNames(host);
       const stages = this.stages(host);
       this.writer = await this.openWriter(stages.outputs);

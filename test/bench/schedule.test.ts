@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { parseRate, parseSpeed, type RecordTimes, schedule } from '../../src/bench/schedule.js';
+import { type RecordTimes, schedule } from '../../src/bench/schedule.js';
 import { parseSweep } from '../../src/bench/sweep.js';
+import { parseRate, parseSpeed } from '../../src/pipeline/pace.js';
 
 const records: RecordTimes = {
   seconds: Float64Array.of(0, 0.1, 0.1, 0.5),
