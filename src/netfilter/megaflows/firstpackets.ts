@@ -26,6 +26,7 @@ import { type RuleCounterTable, TAINT_OPAQUE } from '../compile.js';
 import type { Conntrack } from '../conntrack/conntrack.js';
 import {
   CONFIRMED,
+  DST_NAT,
   DST_NAT_DONE,
   FAST_ORIGINAL,
   META_PATH,
@@ -199,21 +200,34 @@ export class FirstPackets {
     return conntrack.tcp.packet(entry, ORIGINAL, view, l4, length, end, clock.now) === TRACK_ACCEPT;
   }
 
-  /** Settles the mapping and links the entry. False when its tuples are not to be had, with everything as it was. */
-  private link({ dnat, snat }: Megaflow, entry: number, protocol: number): boolean {
+  /**
+   * Settles the mapping and links the entry. False when its tuples are not to be had, or rules might see by its NAT that it
+   * is not like the others; with everything as it was.
+   */
+  private link(flow: Megaflow, entry: number, protocol: number): boolean {
     const { conntrack, nat, packet, random, clock } = this.parts;
-    const { table } = conntrack;
     packet.entry = entry;
     packet.direction = ORIGINAL;
     packet.now = clock.now;
     packet.connectionChanged();
     if (nat === undefined) return this.isFree(entry, protocol) ? this.confirmFree(entry) : conntrack.confirm(packet);
-    const at = entry * table.entryWords + table.meta + META_STATE;
     const { attempts } = nat;
     const drawn = random.save();
+    if (this.settle(flow, entry, protocol, nat)) return true;
+    nat.attempts = attempts;
+    random.restore(drawn);
+    return false;
+  }
+
+  private settle({ dnat, snat, hasDnat }: Megaflow, entry: number, protocol: number, nat: NatSetup): boolean {
+    const { conntrack, packet } = this.parts;
+    const { table } = conntrack;
+    const at = entry * table.entryWords + table.meta + META_STATE;
     // A destination that no rule translates stays what it is, taken or not; the slow path looks all the same.
-    if (dnat !== undefined) nat.setUp(packet, dnat.range, 'dst', dnat.rule);
-    else {
+    if (dnat !== undefined) {
+      nat.setUp(packet, dnat.range, 'dst', dnat.rule);
+      if (((table.words[at] as number) & DST_NAT) !== hasDnat) return false;
+    } else {
       nat.attempts++;
       table.words[at] = (table.words[at] as number) | DST_NAT_DONE;
     }
@@ -224,10 +238,7 @@ export class FirstPackets {
     }
     if (snat !== undefined) nat.setUp(packet, snat.range, 'src', snat.rule);
     else nat.bindNull(packet, 'src');
-    if (conntrack.confirm(packet)) return true;
-    nat.attempts = attempts;
-    random.restore(drawn);
-    return false;
+    return conntrack.confirm(packet);
   }
 
   private confirmFree(entry: number): boolean {
@@ -274,6 +285,8 @@ export class FirstPackets {
     const { trace } = this;
     if ((trace.taint & TAINT_OPAQUE) !== 0 || packet.info !== CT_NEW || packet.entry < 0) return undefined;
     if (conntrack.created === this.created || ingress < 0 || path.bridged) return undefined;
+    // Forwarded, but something is to be said of it: a program of the host was asked.
+    if (path.why !== '') return undefined;
     const local = path.verdict === VERDICT_LOCAL;
     if (!local && (path.verdict !== VERDICT_FORWARD || isNarrower(path.egress, ingress))) return undefined;
     const at = packet.entry * table.entryWords + table.meta;
@@ -293,6 +306,7 @@ export class FirstPackets {
       answers: answers === undefined ? undefined : { ingress: answers & 0xffff, way: answers >>> 16 },
       counted: Int32Array.from(trace.counted.filter((id) => !policies.includes(id))),
       evaluated: path.walker.evaluated - this.evaluated,
+      hasDnat: status & DST_NAT,
       ...translations,
     };
   }

@@ -27,6 +27,8 @@ export interface Megaflow {
   readonly counted: Int32Array;
   /** Rules that were looked at. */
   readonly evaluated: number;
+  /** DST_NAT, if the destination was changed: one that is what the rule makes of it is not, and `--ctstate DNAT` tells them apart. */
+  readonly hasDnat: number;
   readonly dnat: Translation | undefined;
   readonly snat: Translation | undefined;
 }

@@ -25,6 +25,7 @@ const matches = fc.constantFrom(
   '-m addrtype --dst-type LOCAL',
   '-m addrtype ! --src-type LOCAL',
   '-m conntrack --ctstate NEW',
+  '-m conntrack --ctstate DNAT',
   '-m state --state ESTABLISHED',
   '-m mark --mark 0',
   '-m length --length 0:40',
@@ -169,6 +170,37 @@ describe('first packets', () => {
     );
     expect(remembered).toBeGreaterThan(1000);
   }, 60_000);
+
+  it.each([
+    ['after one that is translated', ['10.9.0.8', '10.9.0.9', '10.9.0.7', '10.9.0.9']],
+    ['before one that is translated', ['10.9.0.7', '10.9.0.7', '10.9.0.8', '10.9.0.7']],
+  ])('sent to what DNAT makes of their destination are no connections with DNAT, %s', (_, destinations) => {
+    const rules =
+      table('nat', 'PREROUTING -i wan -d 10.9.0.0/16 -p tcp -j DNAT --to-destination 10.9.0.7:80') +
+      table('filter', 'FORWARD -m conntrack --ctstate DNAT -j ACCEPT', 'FORWARD -j DROP');
+    const packets = destinations.map((to, k) => ({
+      iface: 'wan',
+      packet: tcp({ src: `198.51.100.1:${4000 + k}`, dst: `${to}:80`, flags: 'S', seq: 1 }),
+    }));
+    const fast = new TestGateway({ ...NET, rules });
+    expect(fast.run(packets).map(({ verdict }) => verdict)).toEqual(
+      destinations.map((to) => (to === '10.9.0.7' ? 'drop' : 'forward')),
+    );
+    const slow = new TestGateway({ ...NET, rules, fastPath: false });
+    slow.run(packets);
+    expect(fast.counters()).toEqual(slow.counters());
+  });
+
+  it('are all said to have been queued, where a program of the host is asked', () => {
+    const rules =
+      table('filter', 'FORWARD -p udp -j NFQUEUE --queue-num 1') + table('nat', 'POSTROUTING -o wan -j MASQUERADE');
+    const gateway = new TestGateway({ ...NET, rules });
+    const packets = [4000, 4001, 4002].map((port) => ({
+      iface: 'lan',
+      packet: udp({ src: `192.168.1.10:${port}`, dst: '198.51.100.1:53' }),
+    }));
+    expect(gateway.run(packets).map(({ why }) => why)).toEqual(['queued', 'queued', 'queued']);
+  });
 
   it('cost the same rules looked at, whoever comes second', () => {
     const many = Array.from(
