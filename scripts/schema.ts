@@ -3,6 +3,8 @@
  * `npx tsx scripts/schema.ts && npx biome check --write docs`.
  */
 import { writeFileSync } from 'node:fs';
+import { comparisonJsonSchema } from '../src/bench/comparetext.js';
+import { benchJsonSchema } from '../src/bench/json.js';
 import { explanationJsonSchema } from '../src/explain/json.js';
 import { jsonReportSchema } from '../src/report/json.js';
 import { rulesCheckJsonSchema } from '../src/report/rulescheck.js';
@@ -12,6 +14,8 @@ import { verifyJsonSchema } from '../src/verify/json.js';
 import { recordedJsonSchema } from '../src/verify/recorded/json.js';
 
 const SCHEMAS = {
+  'bench.schema.json': benchJsonSchema(),
+  'compare.schema.json': comparisonJsonSchema(),
   'explain.schema.json': explanationJsonSchema(),
   'report.schema.json': jsonReportSchema(),
   'verify.schema.json': verifyJsonSchema(),

@@ -23,6 +23,8 @@ export interface BenchOptions extends TimedPassOptions {
   readonly signal?: AbortSignal | undefined;
   /** Told of every step, for a line of progress. */
   readonly onStep?: ((what: string) => void) | undefined;
+  /** No warm-up, and one pass a run: to see what there is to be seen, not to trust its times. */
+  readonly quick?: boolean | undefined;
   /** False leaves out what tells new and established packets apart. Default true. */
   readonly split?: boolean | undefined;
 }
@@ -145,18 +147,24 @@ async function warmedUp(
   for (const [k, subject] of options.subjects.entries()) {
     const costs = await warmUp(options, subject, keeper);
     const { begins } = exact[k] as ExactPass;
-    for (let n = 0; n < SPLIT_WARM_UP && options.split !== false; n++)
+    const splits = options.split === false || options.quick === true ? 0 : SPLIT_WARM_UP;
+    for (let n = 0; n < splits; n++)
       keeper.keep(await splitPass(options.capture, subject, begins, options, new SplitTimes()));
     most = Math.max(most, costs.length);
     steady &&= isSteady(costs);
-    const last = Math.max(median(costs.slice(-WINDOW.long)), 1e-6);
-    passes.push(Math.max(1, Math.min(MOST_PASSES, Math.ceil(RUN_SECONDS / last))));
+    passes.push(costs.length === 0 ? 1 : passesOf(median(costs.slice(-WINDOW.long))));
   }
   return { warmUp: { passes: most, steady }, passes };
 }
 
+/** Of a run, when one takes so many seconds. */
+function passesOf(seconds: number): number {
+  return Math.max(1, Math.min(MOST_PASSES, Math.ceil(RUN_SECONDS / Math.max(seconds, 1e-6))));
+}
+
 async function warmUp(options: BenchOptions, subject: Subject, keeper: Keeper): Promise<number[]> {
   const costs: number[] = [];
+  if (options.quick === true) return costs;
   const began = performance.now();
   while (!isSteady(costs) && costs.length < MOST_WARM_UP.passes) {
     if (costs.length > 0 && performance.now() - began > MOST_WARM_UP.seconds * 1000) break;
@@ -210,7 +218,8 @@ async function repeated(passes: number, pass: () => Promise<unknown>): Promise<v
 function warningsOf({ steady, passes }: WarmUp, results: readonly SubjectResult[]): string[] {
   const warnings: string[] = [];
   const [first] = results;
-  if (!steady)
+  if (passes === 0) warnings.push('quick: times are of a program that has not warmed up');
+  else if (!steady)
     warnings.push(
       `times were not steady after ${passes} warm-up passes: the machine has other work, or they are very short`,
     );

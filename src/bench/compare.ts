@@ -92,8 +92,8 @@ function mustBeComparable(base: Named, now: Named): void {
       file: now.name,
       advice: 'measure the same one',
     });
-  const settings = ({ settings: { seed, checksums, workers } }: BenchJson): string =>
-    `seed ${seed}, checksums ${checksums}, ${workers} workers`;
+  const settings = ({ settings: { seed, checksums, workers, quick } }: BenchJson): string =>
+    `seed ${seed}, checksums ${checksums}, ${workers} workers${quick ? ', --quick' : ''}`;
   if (settings(base.result) !== settings(now.result))
     throw new NatreplayError(
       'BENCH_OTHER_SETTINGS',

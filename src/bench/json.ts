@@ -151,7 +151,12 @@ export const benchSchema = z
       load: amount,
     }),
     capture: z.object({ files: z.array(z.string()), sha256: z.string(), bytes: count }),
-    settings: z.object({ seed: count, checksums: z.enum(['verify', 'offload', 'ignore']), workers: count }),
+    settings: z.object({
+      seed: count,
+      checksums: z.enum(['verify', 'offload', 'ignore']),
+      workers: count,
+      quick: z.boolean(),
+    }),
     warmUp: z.object({ passes: count, steady: z.boolean() }),
     calibration: z.object({ cpuSeconds: estimate, least: estimate }),
     ruleSets: z.array(ruleSet).min(1),

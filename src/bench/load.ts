@@ -13,6 +13,8 @@ import type { PassOptions, Subject } from './subject.js';
 
 export interface LoadOptions extends PassOptions {
   readonly signal?: AbortSignal | undefined;
+  /** One pass of each, without warm-up. */
+  readonly quick?: boolean | undefined;
 }
 
 /** A pass shorter than this is repeated, so that there is something to tell percentiles from. */
@@ -37,9 +39,11 @@ export async function measureLoad(
   const { signal, seed } = options;
   const due = schedule(times, pace, arrival, seed);
   const span = due.at(-1) ?? 0;
-  const passes = Math.max(1, Math.min(MOST_PASSES, Math.ceil(SHORTEST_SECONDS / Math.max(span, 1e-6))));
+  const warmUp = options.quick === true ? 0 : WARM_UP;
+  const passes =
+    options.quick === true ? 1 : Math.max(1, Math.min(MOST_PASSES, Math.ceil(SHORTEST_SECONDS / Math.max(span, 1e-6))));
   const asFastAsPossible = new Float64Array(due.length);
-  for (let k = 0; k < WARM_UP; k++) await openLoopPass(capture, subject, asFastAsPossible, options);
+  for (let k = 0; k < warmUp; k++) await openLoopPass(capture, subject, asFastAsPossible, options);
   const histograms: Histogram[] = [];
   let longestQueue = 0;
   let interruptions = 0;
@@ -102,12 +106,13 @@ export async function searchLoad(
   options: LoadOptions,
 ): Promise<Searched> {
   const packets = times.seconds.length;
+  const [warmUp, count] = options.quick === true ? [0, 1] : [WARM_UP, TRACES];
   const traces: ServiceTrace[] = [];
-  for (let k = 0; k < WARM_UP + TRACES; k++) {
+  for (let k = 0; k < warmUp + count; k++) {
     options.signal?.throwIfAborted();
     traces.push(await serviceTrace(capture, subject, packets, options));
   }
-  const measured = traces.slice(WARM_UP);
+  const measured = traces.slice(warmUp);
   const rates = measured.map((trace) => ratesOf(trace, goals, queue));
   const found = goals.map(({ name, lossRatio }, k) => ({
     goal: name === 'ndr' ? ('ndr' as const) : ('pdr' as const),

@@ -28,7 +28,7 @@ const METHOD =
 export async function benchJson(
   result: BenchResult,
   capture: MemoryCapture,
-  options: PassOptions,
+  options: PassOptions & { readonly quick?: boolean | undefined },
   more: { readonly version: string; readonly extras: readonly Extra[]; readonly sweep: BenchJson['sweep'] },
 ): Promise<BenchJson> {
   const ruleSets = await Promise.all(
@@ -42,7 +42,7 @@ export async function benchJson(
     taken: new Date().toISOString(),
     machine: thisMachine(),
     capture: { files: capture.files, sha256: capture.sha256, bytes: capture.bytes },
-    settings: { seed: options.seed, checksums: options.checksums, workers: 0 },
+    settings: { seed: options.seed, checksums: options.checksums, workers: 0, quick: options.quick === true },
     warmUp: result.warmUp,
     calibration: {
       cpuSeconds: estimateJson(all.map(({ calibration }) => calibration.cpuSeconds)),

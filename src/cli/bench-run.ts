@@ -6,11 +6,12 @@ import { MemoryCapture } from '../bench/capture.js';
 import { compareResults } from '../bench/compare.js';
 import { comparisonText } from '../bench/comparetext.js';
 import { type BenchJson, benchText } from '../bench/json.js';
+import type { LoadOptions } from '../bench/load.js';
 import { measureLoad, searchLoad } from '../bench/load.js';
 import { benchJson, type Extra, merged, sweepRow } from '../bench/result.js';
 import { type RecordTimes, recordTimes } from '../bench/schedule.js';
 import { NDR, PDR } from '../bench/search.js';
-import type { PassOptions, Subject } from '../bench/subject.js';
+import type { Subject } from '../bench/subject.js';
 import { parseSweep, type Sweep, withRules } from '../bench/sweep.js';
 import { benchReport } from '../bench/text.js';
 import { Slab } from '../capture/slab.js';
@@ -82,15 +83,15 @@ class Measurement {
   readonly progress = new ProgressLine();
   private readonly histograms: TaggedHistogram[] = [];
   private readonly taken = Date.now();
-  private readonly options: PassOptions;
+  private readonly options: LoadOptions;
 
   constructor(
     private readonly capture: MemoryCapture,
     private readonly subjects: readonly Subject[],
     private readonly cli: BenchCliOptions,
-    private readonly signal: AbortSignal,
+    signal: AbortSignal,
   ) {
-    this.options = { seed: cli.seed, checksums: cli.checksum, tables: cli.tables };
+    this.options = { seed: cli.seed, checksums: cli.checksum, tables: cli.tables, quick: cli.quick, signal };
   }
 
   /** The runs alone: what a confirming measurement repeats. */
@@ -118,9 +119,9 @@ class Measurement {
   }
 
   private measure(subjects: readonly Subject[]): Promise<BenchResult> {
-    const { capture, options, signal, progress } = this;
+    const { capture, options, progress } = this;
     const { runs, time } = this.cli;
-    return runBench({ ...options, capture, subjects, runs, time, signal, onStep: (what) => progress.show(what) });
+    return runBench({ ...options, capture, subjects, runs, time, onStep: (what) => progress.show(what) });
   }
 
   private json(result: BenchResult, extras: readonly Extra[], sweep: BenchJson['sweep']): Promise<BenchJson> {
@@ -132,9 +133,9 @@ class Measurement {
   }
 
   private async load(subject: Subject, times: RecordTimes, pace: Pace | undefined): Promise<Extra> {
-    const { capture, signal, progress } = this;
+    const { capture, progress } = this;
     const { arrival, search, queue } = this.cli;
-    const options = { ...this.options, signal };
+    const { options } = this;
     const openLoop: Extra['openLoop'] = [];
     if (pace !== undefined) {
       progress.show(`latency of ${subject.label}`);

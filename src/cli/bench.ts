@@ -31,6 +31,7 @@ export interface BenchCliOptions {
   readonly maxRegression?: number;
   readonly json?: string;
   readonly format: 'text' | 'json' | 'benchmark-action';
+  readonly quick?: boolean;
   readonly quiet?: boolean;
 }
 
@@ -84,6 +85,7 @@ export function benchCommand(): Command {
         .default('offload'),
     )
     .option('--tables <names>', 'evaluate these tables only: nat, or a list like nat,filter', tableNames)
+    .option('--quick', 'no warm-up, one pass a run: to see what there is to be seen, not to trust its times')
     .option('-q, --quiet', 'no report')
     .action((captures: string[], options: BenchCliOptions) =>
       interruptible(async (signal) => {

@@ -58,7 +58,7 @@ function result(made: Made = {}): BenchJson {
       load: 0,
     },
     capture: { files: ['in.pcap'], sha256: capture, bytes: 1000 },
-    settings: { seed: made.seed ?? 1, checksums: 'offload', workers: 0 },
+    settings: { seed: made.seed ?? 1, checksums: 'offload', workers: 0, quick: false },
     warmUp: { passes: 4, steady: true },
     calibration: { cpuSeconds: estimateJson([0.001 * slow]), least: estimateJson([0.001 * slow]) },
     ruleSets: [
