@@ -14,6 +14,7 @@ import {
   type Shape,
   TCP,
   UDP,
+  USUAL_CONCURRENT,
   type World,
 } from '../plan.js';
 import { EPHEMERALS, ephemeral, mix } from '../random.js';
@@ -123,6 +124,7 @@ function plan({ seed, rulesCount }: PlanOptions): Plan {
     pattern: places,
     shortest: 8,
     maxConnections: places.length * EPHEMERALS,
+    maxConcurrent: USUAL_CONCURRENT,
     conversation(index, into) {
       const place = places[index % places.length] as (typeof places)[number];
       into.kind = place.kind;

@@ -16,6 +16,7 @@ import {
   type Shape,
   TCP,
   UDP,
+  USUAL_CONCURRENT,
   type World,
 } from '../plan.js';
 import { EPHEMERALS, ephemeral, mix } from '../random.js';
@@ -162,6 +163,7 @@ function plan({ seed, rulesCount }: PlanOptions): Plan {
     pattern: places,
     shortest: 8,
     maxConnections: places.length * MACHINES * EPHEMERALS,
+    maxConcurrent: USUAL_CONCURRENT,
     conversation(index, into) {
       const place = places[index % places.length] as Place;
       into.kind = place.kind;
