@@ -158,6 +158,8 @@ export class PacketPath {
   send(packet: Packet): void {
     this.begin();
     this.parts.nat?.unseen?.forget();
+    // The frame of the record is yet to be made.
+    packet.sourceMac = -1;
     if (!this.routeOut(packet, this.detailsOf(packet))) return;
     const first = packet.outInterface;
     if (this.output(packet)) this.leave(packet, this.mtuOfOwn(packet, first));

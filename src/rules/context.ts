@@ -89,6 +89,8 @@ export interface PacketContext {
   readonly end: number;
   /** Offset in `bytes` of the sender's MAC address; undefined or -1 where the frame has none (then `-m mac` never matches). */
   readonly sourceMac?: number | undefined;
+  /** FLAG_BROADCAST or FLAG_MULTICAST if its frame was for more than the host, else 0. */
+  readonly toGroup?: number | undefined;
   /** IP total length as the header states it (bytes; what counters count). */
   readonly totalLength: number;
   /** Fragment offset in bytes; a packet with an offset above 0 has no layer-4 header. */

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { FLAG_BROADCAST, FLAG_MULTICAST } from '../../src/packet/columns.js';
+import type { PacketContext } from '../../src/rules/context.js';
 import { STATE_DNAT, STATE_ESTABLISHED, STATE_INVALID, STATE_NEW, STATE_UNTRACKED } from '../../src/rules/context.js';
 import { connection, fakeHost, matching, type PacketParts, packet, tcpHeader } from './packet.js';
 
@@ -155,7 +157,17 @@ describe('addrtype', () => {
 });
 
 describe('pkttype', () => {
-  it('goes by the destination', () => {
+  it('goes by the frame', () => {
+    const group = matching('-m pkttype --pkt-type broadcast', fakeHost({ types: { '255.255.255.255': 'broadcast' } }));
+    const framed = (toGroup: number, destination = '192.0.2.1'): PacketContext =>
+      Object.assign(packet({ destination, sourceMac: [2, 0, 0, 0, 0, 1] }), { toGroup });
+    expect(group(framed(FLAG_BROADCAST))).toBe(true);
+    expect(group(framed(FLAG_MULTICAST))).toBe(false);
+    expect(group(framed(0, '255.255.255.255'))).toBe(false);
+    expect(group(packet({ destination: '255.255.255.255', hook: 'POSTROUTING' }))).toBe(false);
+  });
+
+  it('goes by the destination where there is none', () => {
     const host = fakeHost({ types: { '255.255.255.255': 'broadcast' } });
     expect(matching('-m pkttype --pkt-type broadcast', host)(packet({ destination: '255.255.255.255' }))).toBe(true);
     expect(matching('-m pkttype ! --pkt-type unicast', host)(packet())).toBe(false);

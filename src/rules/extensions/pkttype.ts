@@ -1,7 +1,9 @@
 /**
- * `-m pkttype`: whether the frame was sent to one, to many or to all (kernel: net/netfilter/xt_pkttype.c). The kernel
- * goes by the frame's type; here the destination address tells, which is the same for anything but odd senders.
+ * `-m pkttype`: whether the frame was sent to one, to many or to all (kernel: net/netfilter/xt_pkttype.c). Where there is no
+ * frame, as over loopback, the destination address tells.
  */
+import { FLAG_BROADCAST, FLAG_MULTICAST } from '../../packet/columns.js';
+import type { PacketContext } from '../context.js';
 import type { MatchExtension } from '../extension.js';
 import { didYouMean } from '../nearest.js';
 import { argument, find, option, requireOne } from './support.js';
@@ -46,10 +48,20 @@ export const pkttype: MatchExtension<PkttypeOptions> = {
     return `PKTTYPE ${negated ? '!=' : '='} ${type}`;
   },
   compile({ negated, type }, { host, family }) {
-    return ({ destination }) => {
+    const byAddress = (destination: Uint32Array): PacketType => {
       const found = host.addressType(family, destination);
-      const is: PacketType = found === 'broadcast' || found === 'multicast' ? found : 'unicast';
+      return found === 'broadcast' || found === 'multicast' ? found : 'unicast';
+    };
+    return (packet) => {
+      const is = typeOfFrame(packet) ?? byAddress(packet.destination);
       return (is === type) !== negated;
     };
   },
 };
+
+/** Undefined: it came in no frame that would say. */
+function typeOfFrame({ hook, sourceMac = -1, toGroup = 0 }: PacketContext): PacketType | undefined {
+  if (sourceMac < 0) return hook === 'OUTPUT' || hook === 'POSTROUTING' ? 'unicast' : undefined;
+  if ((toGroup & FLAG_BROADCAST) !== 0) return 'broadcast';
+  return (toGroup & FLAG_MULTICAST) !== 0 ? 'multicast' : 'unicast';
+}
