@@ -187,7 +187,7 @@ function isSteady(costs: readonly number[]): boolean {
 
 async function oneRun(options: BenchOptions, subject: Subject, begins: Uint8Array, passes: number): Promise<Run> {
   const { capture } = options;
-  collectGarbage();
+  if (options.quick !== true) collectGarbage();
   const canForget = forgetPeak();
   const before = residentMemory();
   const calibration = new Calibration();
