@@ -56,6 +56,9 @@ export function readListing(text: string, options: ParseOptions, told: TableName
     } else if (line.kind === 'columns') {
       if (chain !== undefined) chain.columns ??= line.columns;
       afterBlank = false;
+    } else if (line.kind === 'prompt') {
+      afterBlank = true;
+      if (!line.bare) reader.passedOver(line.line);
     } else if (chain !== undefined && (!afterBlank || isRow(line.line, chain))) {
       chain.rows.push(line.line);
       const target = chain.columns === undefined ? undefined : targetOf(line.line, chain.columns);
@@ -128,6 +131,8 @@ export function readCommands(text: string, options: ParseOptions, told: TableNam
     if (line.kind === 'command') {
       reader.command(line.table, line.family);
       last = '';
+    } else if (line.kind === 'prompt') {
+      if (!line.bare) reader.passedOver(line.line);
     } else if (line.kind === 'other') {
       const [, command, chain = ''] = /^\s*(-[PNA])\s+(\S+)/.exec(line.line.text) ?? [];
       if (command === undefined) {

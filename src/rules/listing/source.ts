@@ -20,11 +20,15 @@ export type ListingLine =
   | { readonly kind: 'command'; readonly table: TableName | undefined; readonly family: Family }
   | { readonly kind: 'chain'; readonly line: SourceLine; readonly name: string; readonly about: string }
   | { readonly kind: 'columns'; readonly columns: Columns }
+  /** A shell waiting below what it printed, or asked for something else. */
+  | { readonly kind: 'prompt'; readonly line: SourceLine; readonly bare: boolean }
   | { readonly kind: 'other'; readonly line: SourceLine };
 
 const COLUMNS = /^\s*(num\s+)?(pkts\s+bytes\s+)?target\s+prot\s+(?:opt\s+)?(in\s+out\s+)?source\s+destination\s*$/;
 const CHAIN = /^\s*Chain (\S+) \((.*)\)\s*$/;
 const TABLE = /^\s*Table: (\S+)\s*$/;
+/** `root@host:~#`, `[root@host ~]#`, `$`, with what was typed. */
+const PROMPT = /^\s*(?:\[?[\w.-]{1,80}@[\w.-]{1,80}(?: |:)?[^\s#$%]{0,200}\s?)?[#$%](?:\s+(\S.*))?\s*$/;
 /** `root@host:~# iptables -t nat -L -n`, `$ sudo iptables -nL`, with or without a prompt. */
 const COMMAND =
   /^\s*(?:\S{0,80}(?:@\S{0,80})?(?: ?[~/]\S{0,200})?\s{0,3}[#$%>]\s+)?(?:sudo\s+)?(?:\S{0,80}\/)?(ip6?tables)(?:-legacy|-nft)?(?:\s+(\S.*))?$/;
@@ -52,7 +56,10 @@ function classify(line: SourceLine): ListingLine {
   }
   const table = TABLE.exec(text)?.[1];
   if (table !== undefined && isTableName(table)) return { kind: 'command', table, family: 4 };
-  return commandLine(text) ?? { kind: 'other', line };
+  const command = commandLine(text);
+  if (command !== undefined) return command;
+  const prompt = PROMPT.exec(text);
+  return prompt === null ? { kind: 'other', line } : { kind: 'prompt', line, bare: prompt[1] === undefined };
 }
 
 function commandLine(text: string): ListingLine | undefined {
@@ -71,11 +78,34 @@ function commandLine(text: string): ListingLine | undefined {
 
 const NUMBERED = /^\s*(\d{1,7})[:.|)]?(?=\s|$)/;
 
-/** Blogs number their lines: then the heads of chains and columns have numbers in front, too, counting up. */
+const HEAD = /\bChain \S+ \(/;
+
+/**
+ * Blogs number their lines: then the heads of chains and columns have numbers in front, too, counting up. Where others
+ * have none, what counts up without a gap around a numbered head is one numbered listing among several.
+ */
 function withoutLineNumbers(lines: readonly string[]): readonly string[] {
-  const heads = lines.filter((line) => /\bChain \S+ \(/.test(line) || /^\W*\d+\W\s*-[PNA] /.test(line));
-  if (heads.length === 0 || !heads.every((line) => NUMBERED.test(line))) return lines;
-  return lines.map((line) => line.replace(NUMBERED, blanks));
+  const heads = lines.filter((line) => HEAD.test(line) || /^\W*\d+\W\s*-[PNA] /.test(line));
+  const numbered = heads.filter((line) => NUMBERED.test(line)).length;
+  if (numbered === 0) return lines;
+  if (numbered === heads.length) return lines.map((line) => line.replace(NUMBERED, blanks));
+  return runs(lines).flatMap((run) =>
+    run.some((line) => HEAD.test(line)) ? run.map((line) => line.replace(NUMBERED, blanks)) : run,
+  );
+}
+
+/** Lines whose numbers count up by one stand together, others by themselves. */
+function runs(lines: readonly string[]): string[][] {
+  const found: string[][] = [];
+  let before = Number.NaN;
+  for (const line of lines) {
+    const number = Number(NUMBERED.exec(line)?.[1] ?? Number.NaN);
+    const run = found.at(-1);
+    if (run !== undefined && number === before + 1) run.push(line);
+    else found.push([line]);
+    before = number;
+  }
+  return found;
 }
 
 function blanks(text: string): string {

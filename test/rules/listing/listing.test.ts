@@ -187,6 +187,7 @@ describe('as blogs show it', () => {
     PLAIN,
   ];
   const rule = ['[0:0] -A INPUT -s 10.0.0.0/8 -j DROP'];
+  const own = `Chain PREROUTING (policy ACCEPT)\n${PLAIN}`;
 
   it.each([
     ['lines numbered', lines.map((line, i) => `${i + 1}  ${line}`)],
@@ -196,8 +197,27 @@ describe('as blogs show it', () => {
     ['with DOS line ends', lines.map((line) => `${line}\r`)],
     ['in a fenced block of prose', ['Here are my rules:', '', '```', ...lines, '```', '', 'Why is that?']],
     ['every other line blank', lines.flatMap((line) => [line, ''])],
+    ['a prompt waiting below', [...lines, '$']],
+    ['prompts between rows and head', [...lines.slice(0, 4), '$ ', ...lines.slice(5), 'root@host:~# ']],
+    [
+      'another command below a row',
+      [...lines.slice(0, 4), '[root@host ~]# uptime', ' 05:19:24 up 8:10', ...lines.slice(5)],
+    ],
+    [
+      'one listing numbered, another not',
+      [...lines.map((line, i) => `${i + 1}\t${line}`), '# iptables -t nat -L', own],
+    ],
   ])('%s', (_, pasted) => {
     expect(rulesOf(pasted.join('\n'))).toEqual(rule);
+  });
+
+  it('a prompt alone is nothing to speak of, a command is', () => {
+    const codes = (end: string): string[] =>
+      readRules([...lines, end].join('\n'), { file: 'pasted', family: 4, unsupported: 'stop' }).warnings.map(
+        ({ code }) => code,
+      );
+    expect(codes('root@host:~# ')).not.toContain('LISTING_OTHER_TEXT');
+    expect(codes('root@host:~# exit')).toContain('LISTING_OTHER_TEXT');
   });
 
   it('says what it passed over', () => {
