@@ -202,6 +202,19 @@ describe('a gateway', () => {
     expect(await outcome({ ...common, output: folder('rare-hot.pcap') })).toEqual(stages);
   });
 
+  it.each([8, 8.25, 8.5, 8.75, 9, 10, 12, 16, 40])(
+    'does the same with slabs of %s MiB, which may leave no room beside them',
+    async (mib) => {
+      const file = pcapFile(
+        [...closing, to('FA', 5001, 1002), from('A', 1002, 5002)].map((bytes, k) => ({ at: k / 8, frame: bytes })),
+        1,
+      );
+      const common = { captures: [{ path: folder('room.pcap', file) }], host, rules, slabBytes: mib * 2 ** 20 };
+      const stages = await outcome({ ...common, output: folder('room-stages.pcap'), hotPath: false });
+      expect(await outcome({ ...common, output: folder('room-hot.pcap') })).toEqual(stages);
+    },
+  );
+
   it.each([false, true])('translates what came just before a leap in time (hot path: %s)', async (hotPath) => {
     const frames = [0, 1, 2, 2 + 14 * DAY, 3 + 14 * DAY, 4 + 40 * DAY].map((at) => ({ at, frame: query }));
     const captures = [{ path: folder('leap.pcap', pcapFile(frames, 1)) }];

@@ -71,7 +71,9 @@ export class HotPath {
     const macs = workspace.bytes(MAC_BITS);
     const transitions = workspace.bytes(TRANSITIONS.length);
     const timeouts = workspace.ints(STATES);
-    const placed = [inputs, macs, transitions, timeouts].map((array) => workspace.addressOf(array));
+    // What slabs leave room for: with large ones it may be none of these, or some.
+    const shared = [inputs, macs, transitions, timeouts, engine.ways.rows, engine.clock.state];
+    const placed = shared.map((array) => workspace.addressOf(array));
     if ([totals.address, ...placed].includes(-1)) return undefined;
     transitions.set(TRANSITIONS);
     timeouts.set(engine.conntrack.settings.tcp);
@@ -109,12 +111,13 @@ export class HotPath {
     loops.setTable(ENTRIES_START, workspace.addressOf(workspace.index(1)));
   }
 
-  /** Prepares for a slab, its packets' columns and its output column; false when its bytes do not lie in the workspace. */
+  /** Prepares for a slab, its packets' columns and its output column; false when not all of them lie in the workspace. */
   load(slab: Slab, columns: PacketColumns, output: Int32Array): boolean {
     const { workspace } = this.options;
     const { records } = slab;
     const address = (array: ArrayBufferView): number => workspace.addressOf(array);
-    if ([slab.bytes, records.frame, columns.sender, output].some((array) => address(array) < 0)) return false;
+    const arrays = [slab.bytes, output, ...arraysOf(records), ...arraysOf(columns)];
+    if (arrays.some((array) => address(array) < 0)) return false;
     this.learnInputs();
     this.loops.setColumns(
       address(columns.kind),
@@ -239,3 +242,7 @@ export class HotPath {
     this.loops.setInputs(workspace.addressOf(this.inputs), known, workspace.addressOf(this.macs));
   }
 }
+
+/** The columns among the members of an object. */
+const arraysOf = (columns: object): ArrayBufferView[] =>
+  Object.values(columns).filter((one) => ArrayBuffer.isView(one));
