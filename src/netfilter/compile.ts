@@ -13,7 +13,9 @@ import type {
   Ruleset,
   TableName,
 } from '../rules/types.js';
-import { coversAddress, coversInterface, coversProtocol, prefilterOf } from './prefilter.js';
+import { type ChainIndex, indexOf } from './matcher/chainindex.js';
+import { coversAddress, coversInterface, coversProtocol } from './matcher/covered.js';
+import { prefilterOf } from './matcher/prefilter.js';
 
 export type Predicate = (packet: PacketContext) => boolean;
 
@@ -47,6 +49,8 @@ export interface CompiledChain {
   rules: readonly CompiledRule[];
   /** What most rules ask first, PREFILTER_WORDS a rule; undefined for IPv6. */
   prefilter: Int32Array | undefined;
+  /** Of long chains, what leads to the rules that a packet may match. */
+  index: ChainIndex | undefined;
 }
 
 export interface CompiledTable {
@@ -85,6 +89,9 @@ function grown(array: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
   return larger;
 }
 
+/** Chains with fewer rules are walked as quickly without an index. */
+const LONG_CHAIN = 32;
+
 /** Compiles every table of a rule set. Counters start at what the rule set states when `keepCounters`, else at 0. */
 export function compileRuleset(
   ruleset: Ruleset,
@@ -104,6 +111,7 @@ export function compileRuleset(
         compileRule(rule, chains, context, counters, keepCounters, ruleset.file),
       );
       if (context.family === 4) compiled.prefilter = prefilterOf(chain.rules, context.host);
+      if (chain.rules.length >= LONG_CHAIN) compiled.index = indexOf(chain.rules, context.family, context.host);
     }
     const hooks = new Map<BuiltinChain, CompiledChain>();
     for (const chain of chains.values()) {
@@ -119,7 +127,15 @@ function emptyChain(table: TableName, chain: Chain, counters: RuleCounterTable, 
     chain.policy === undefined
       ? -1
       : counters.add(`${table}:${chain.name}:policy`, keep ? chain.packets : 0, keep ? chain.bytes : 0);
-  return { table, name: chain.name, policy: chain.policy, policyId, rules: [], prefilter: undefined };
+  return {
+    table,
+    name: chain.name,
+    policy: chain.policy,
+    policyId,
+    rules: [],
+    prefilter: undefined,
+    index: undefined,
+  };
 }
 
 function compileRule(

@@ -2,10 +2,13 @@
 import type { NatRange } from '../rules/extension.js';
 import type { BuiltinChain } from '../rules/types.js';
 import type { CompiledChain, CompiledRule, RuleCounterTable } from './compile.js';
+import { Candidates } from './matcher/candidates.js';
+import type { ChainIndex } from './matcher/chainindex.js';
+import { PacketFields } from './matcher/packetfields.js';
+import { nextFitting } from './matcher/prefilter.js';
 import { FAILED_PREFILTER, type WalkObserver } from './observer.js';
 import type { Packet } from './packet.js';
 import type { RuleLogs } from './packetlogs.js';
-import { Prefilter } from './prefilter.js';
 
 /** Results of a walk. Zero is no verdict. */
 export const WALK_ACCEPT = 1;
@@ -38,8 +41,11 @@ export interface WalkTrace {
 }
 
 export class ChainWalker {
-  private readonly prefilter = new Prefilter();
-  /** Rules looked at, a deterministic figure. */
+  private readonly fields = new PacketFields();
+  private readonly candidates = new Candidates();
+  /** Times that the addresses in `fields` have changed during a walk. */
+  private changes = 0;
+  /** Rules that walks came by, those that an index leaves out among them: what the kernel looks at, one by one. */
   evaluated = 0;
   /** Undefined: nobody wants to know. */
   trace: WalkTrace | undefined;
@@ -57,6 +63,7 @@ export class ChainWalker {
 
   /** Walks a built-in chain to a verdict: WALK_ACCEPT or WALK_DROP. */
   walk(chain: CompiledChain, packet: Packet): number {
+    this.fields.load(packet);
     const verdict = this.walkRules(chain, packet);
     if (verdict !== WALK_RETURN) return verdict;
     this.count(chain.policyId, packet);
@@ -67,30 +74,61 @@ export class ChainWalker {
 
   private walkRules(chain: CompiledChain, packet: Packet): number {
     if (this.observer !== undefined) return this.walkWatched(chain, packet, this.observer);
+    if (chain.index !== undefined && this.fields.isWhole) return this.walkIndexed(chain, chain.index, packet);
     const { rules, prefilter } = chain;
     const count = rules.length;
-    if (prefilter !== undefined) this.prefilter.load(packet);
     for (let k = 0; k < count; k++) {
       if (prefilter !== undefined) {
-        const next = this.prefilter.next(prefilter, k, count);
+        const next = nextFitting(prefilter, this.fields, k, count);
         this.evaluated += next - k;
         if (next === count) break;
         k = next;
       }
       this.evaluated++;
-      const rule = rules[k] as CompiledRule;
-      if (this.trace !== undefined) this.trace.taint |= rule.taint;
-      if (!matches(rule, packet)) {
-        if (!packet.dropped) continue;
-        this.decidedBy = rule.id;
-        return WALK_DROP;
-      }
-      this.count(rule.id, packet);
-      const verdict = this.apply(rule, packet);
+      const verdict = this.tryRule(rules[k] as CompiledRule, packet);
       if (verdict !== 0) return verdict;
     }
     if (this.logs !== undefined && chain.policy === undefined) this.logs.returned(chain, packet);
     return WALK_RETURN;
+  }
+
+  /** The same with only those rules that the chain's index leads to. */
+  private walkIndexed(chain: CompiledChain, index: ChainIndex, packet: Packet): number {
+    const { rules, prefilter } = chain;
+    const { candidates, fields } = this;
+    const mark = candidates.open(index, fields);
+    let { changes } = this;
+    let verdict = 0;
+    let past = -1;
+    for (let k = candidates.next(index, mark); k >= 0; k = candidates.next(index, mark)) {
+      // Behind a change of addresses the lists are others, of which those rules are over that stood before it.
+      if (k <= past || (prefilter !== undefined && nextFitting(prefilter, fields, k, k + 1) !== k)) continue;
+      this.evaluated += k - past;
+      past = k;
+      verdict = this.tryRule(rules[k] as CompiledRule, packet);
+      if (verdict !== 0) break;
+      if (changes === this.changes) continue;
+      changes = this.changes;
+      candidates.close(mark);
+      candidates.open(index, fields);
+    }
+    candidates.close(mark);
+    if (verdict !== 0) return verdict;
+    this.evaluated += rules.length - 1 - past;
+    if (this.logs !== undefined && chain.policy === undefined) this.logs.returned(chain, packet);
+    return WALK_RETURN;
+  }
+
+  /** The rule's verdict if the packet matches it, 0 to go on with the next rule. */
+  private tryRule(rule: CompiledRule, packet: Packet): number {
+    if (this.trace !== undefined) this.trace.taint |= rule.taint;
+    if (!matches(rule, packet)) {
+      if (!packet.dropped) return 0;
+      this.decidedBy = rule.id;
+      return WALK_DROP;
+    }
+    this.count(rule.id, packet);
+    return this.apply(rule, packet);
   }
 
   /** The same with an observer, who is told of each rule. */
@@ -102,10 +140,9 @@ export class ChainWalker {
   }
 
   private tryEach({ rules, prefilter }: CompiledChain, packet: Packet, observer: WalkObserver): number {
-    if (prefilter !== undefined) this.prefilter.load(packet);
     for (const [k, rule] of rules.entries()) {
       this.evaluated++;
-      const mayMatch = prefilter === undefined || this.prefilter.next(prefilter, k, k + 1) === k;
+      const mayMatch = prefilter === undefined || nextFitting(prefilter, this.fields, k, k + 1) === k;
       if (mayMatch && this.trace !== undefined) this.trace.taint |= rule.taint;
       // As `matches`: no predicate behind one that fails is asked, for some count how often they are.
       const failed = mayMatch ? rule.predicates.findIndex((predicate) => !predicate(packet)) : FAILED_PREFILTER;
@@ -152,6 +189,7 @@ export class ChainWalker {
       case 'effect':
         if (this.logs !== undefined && target.logs !== undefined) this.logs.logged(rule.id, target.logs, packet);
         target.apply(packet);
+        if (this.fields.loadAddresses(packet)) this.changes++;
         // A target may drop too: what it was to change is cut.
         if (!packet.dropped) return 0;
         this.decidedBy = rule.id;
