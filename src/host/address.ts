@@ -33,18 +33,32 @@ export function parseAddress(text: string, family?: Family): Address | undefined
   return words === undefined ? undefined : { family: 6, words };
 }
 
+const DOT = 46;
+const ZERO = 48;
+
 /** `192.0.2.1` as a word, undefined if it is not four plain decimal numbers of 0 to 255. */
 export function parseIpv4(text: string): number | undefined {
-  const parts = text.split('.');
-  if (parts.length !== 4) return undefined;
+  const { length } = text;
   let word = 0;
-  for (const part of parts) {
-    if (!/^(0|[1-9][0-9]{0,2})$/.test(part)) return undefined;
-    const octet = Number(part);
-    if (octet > 255) return undefined;
+  let octets = 0;
+  for (let at = 0; at < length; ) {
+    const first = at;
+    let octet = 0;
+    for (; at < length; at++) {
+      const digit = text.charCodeAt(at) - ZERO;
+      if (digit < 0 || digit > 9) break;
+      octet = octet * 10 + digit;
+    }
+    if (at === first || at - first > 3 || octet > 255) return undefined;
+    // No leading zeros.
+    if (at - first > 1 && text.charCodeAt(first) === ZERO) return undefined;
     word = word * 256 + octet;
+    octets++;
+    if (at === length) break;
+    if (text.charCodeAt(at) !== DOT || octets === 4 || at + 1 === length) return undefined;
+    at++;
   }
-  return word;
+  return octets === 4 ? word : undefined;
 }
 
 function parseIpv6(text: string): Uint32Array | undefined {
@@ -64,7 +78,9 @@ function withoutDots(text: string): string {
 
 /** The word as an address of this program: four words of which IPv4 uses the first. */
 export function ipv4Words(word: number): Uint32Array {
-  return Uint32Array.of(word, 0, 0, 0);
+  const words = new Uint32Array(4);
+  words[0] = word;
+  return words;
 }
 
 export function formatAddress(family: Family, words: Uint32Array): string {

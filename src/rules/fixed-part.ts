@@ -3,21 +3,21 @@ import type { Family } from '../host/types.js';
 import type { Token } from './extension.js';
 import { didYouMean } from './nearest.js';
 import type { AddressMatch, InterfaceMatch, ProtocolMatch } from './types.js';
-import { applyMask, isZero, parseNetwork } from './values/addresses.js';
+import { isZero, parseNetwork } from './values/addresses.js';
 import { PROTOCOL_NAMES, protocolNumber } from './values/protocols.js';
 
 export type Fail = (code: string, what: string, token: Token | undefined, advice: string) => never;
 
 export interface FixedPart {
   /** A list (`-s a,b`) makes several rules; an entry is undefined when it stands for every address. */
-  readonly sources?: readonly (AddressMatch | undefined)[];
-  readonly destinations?: readonly (AddressMatch | undefined)[];
+  readonly sources?: readonly (AddressMatch | undefined)[] | undefined;
+  readonly destinations?: readonly (AddressMatch | undefined)[] | undefined;
   readonly protocol?: ProtocolMatch | undefined;
   readonly inInterface?: InterfaceMatch | undefined;
   readonly outInterface?: InterfaceMatch | undefined;
-  readonly inToken?: Token;
-  readonly outToken?: Token;
-  readonly fragment?: { readonly negated: boolean };
+  readonly inToken?: Token | undefined;
+  readonly outToken?: Token | undefined;
+  readonly fragment?: { readonly negated: boolean } | undefined;
 }
 
 export interface Counters {
@@ -34,8 +34,9 @@ export function parseAddressList(
   family: Family,
   fail: Fail,
 ): (AddressMatch | undefined)[] {
+  if (!token.text.includes(',')) return [parseAddress(token.text, token, negated, family, fail)];
   const parts = token.text.split(',');
-  if (negated && parts.length > 1) {
+  if (negated) {
     fail(
       'RULES_NEGATED_LIST',
       `a list of addresses cannot be negated ("${token.text}")`,
@@ -43,14 +44,23 @@ export function parseAddressList(
       'write a rule for each',
     );
   }
-  return parts.map((part) => {
-    const network = parseNetwork(part, family);
-    if ('wrong' in network) return badAddress(part, network.wrong, token, family, fail);
-    const address = applyMask(network.address, network.mask);
-    // Every address: iptables keeps nothing of it, unless it is negated (and so never matches).
-    if (!negated && isZero(network.mask)) return undefined;
-    return { negated, address, mask: network.mask };
-  });
+  return parts.map((part) => parseAddress(part, token, negated, family, fail));
+}
+
+function parseAddress(
+  part: string,
+  token: Token,
+  negated: boolean,
+  family: Family,
+  fail: Fail,
+): AddressMatch | undefined {
+  const network = parseNetwork(part, family);
+  if ('wrong' in network) return badAddress(part, network.wrong, token, family, fail);
+  const { address, mask } = network;
+  // Every address: iptables keeps nothing of it, unless it is negated (and so never matches).
+  if (!negated && isZero(mask)) return undefined;
+  for (let word = 0; word < address.length; word++) address[word] = (address[word] ?? 0) & (mask[word] ?? 0);
+  return { negated, address, mask };
 }
 
 function badAddress(part: string, wrong: 'address' | 'mask', token: Token, family: Family, fail: Fail): never {

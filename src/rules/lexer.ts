@@ -10,6 +10,9 @@ const MAX_LINE = 10239;
 /** Longest word iptables-restore takes. */
 const MAX_WORD = 1023;
 
+const RETURN = 13;
+const HASH = 35;
+
 export interface SourceLine {
   /** From 1. */
   readonly number: number;
@@ -23,10 +26,10 @@ export function* significantLines(text: string, file: string): Generator<SourceL
   while (start < text.length) {
     const newline = text.indexOf('\n', start);
     const end = newline < 0 ? text.length : newline;
-    const line = text.slice(start, text[end - 1] === '\r' && end > start ? end - 1 : end);
+    const line = text.slice(start, end > start && text.charCodeAt(end - 1) === RETURN ? end - 1 : end);
     number++;
     start = end + 1;
-    if (line.startsWith('#') || line.trim() === '') continue;
+    if (line.charCodeAt(0) === HASH || line.trim() === '') continue;
     checkLine(line, file, number);
     yield { number, text: line };
   }
@@ -53,50 +56,60 @@ export function checkLine(line: string, file: string, number: number): void {
   }
 }
 
+const TAB = 9;
+const BLANK = 32;
+const QUOTE = 34;
+const BACKSLASH = 92;
+
 /** Splits a line into words. `from` is the index to start at; columns are of the whole line. */
 export function splitWords(line: SourceLine, file: string, from = 0): Token[] {
   const { text } = line;
+  const { length } = text;
   const words: Token[] = [];
-  let word = '';
-  let start = -1;
-  let quoteOpen = -1;
-  let quoted = false;
-  const finish = (): void => {
-    if (start < 0) return;
+  for (let at = from; at < length; ) {
+    let code = text.charCodeAt(at);
+    if (code === BLANK || code === TAB) {
+      at++;
+      continue;
+    }
+    const start = at;
+    while (at < length && code !== BLANK && code !== TAB && code !== QUOTE) code = text.charCodeAt(++at);
+    const quoted = at < length && code === QUOTE;
+    let word = text.slice(start, at);
+    if (quoted) {
+      const end = closingQuote(text, at);
+      if (end < 0) unterminated(file, line.number, at);
+      word += unescaped(text.slice(at + 1, end));
+      at = end + 1;
+    }
     if (word.length > MAX_WORD) tooLong(file, line.number, start);
     words.push({ text: word, column: start + 1, quoted });
-    word = '';
-    start = -1;
-    quoted = false;
-    quoteOpen = -1;
-  };
-  for (let i = from; i < text.length; i++) {
-    const c = text[i] as string;
-    if (quoteOpen >= 0) {
-      if (c === '\\' && i + 1 < text.length) word += text[++i];
-      else if (c === '"') finish();
-      else word += c;
-    } else if (c === '"') {
-      if (start < 0) start = i;
-      quoteOpen = i;
-      quoted = true;
-    } else if (c === ' ' || c === '\t') {
-      finish();
-    } else {
-      if (start < 0) start = i;
-      word += c;
-    }
   }
-  if (quoteOpen >= 0) {
-    throw new NatreplayError('RULES_UNTERMINATED_QUOTE', 'a quote that is never closed', {
-      file,
-      line: line.number,
-      column: quoteOpen + 1,
-      advice: 'close it with " (inside quotes, write \\" for a quote and \\\\ for a backslash)',
-    });
-  }
-  finish();
   return words;
+}
+
+/** Where the quoted part that opens at `open` is closed; -1 if it is not. */
+function closingQuote(text: string, open: number): number {
+  for (let at = open + 1; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) return at;
+    // A backslash at the end of the line stands for itself.
+    if (code === BACKSLASH) at++;
+  }
+  return -1;
+}
+
+function unescaped(quoted: string): string {
+  return quoted.includes('\\') ? quoted.replace(/\\([^])/g, '$1') : quoted;
+}
+
+function unterminated(file: string, line: number, open: number): never {
+  throw new NatreplayError('RULES_UNTERMINATED_QUOTE', 'a quote that is never closed', {
+    file,
+    line,
+    column: open + 1,
+    advice: 'close it with " (inside quotes, write \\" for a quote and \\\\ for a backslash)',
+  });
 }
 
 function tooLong(file: string, line: number, start: number): never {

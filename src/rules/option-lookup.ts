@@ -26,7 +26,23 @@ const FIXED_OPTIONS: ReadonlyMap<string, string> = new Map([
   ['--ipv4', '-4'],
   ['--ipv6', '-6'],
 ]);
-const FIXED_LETTERS = new Set([...FIXED_OPTIONS.values()]);
+/** Each by its letter, found without making anything. */
+const LETTERS: ReadonlyMap<string, Found> = new Map(
+  [...new Set(FIXED_OPTIONS.values())].map((letter) => [letter, { letter }] as const),
+);
+
+/** Options of an extension by every name they have, the first of a name counting. */
+const SPECS = new WeakMap<object, ReadonlyMap<string, OptionSpec>>();
+
+function specsOf(extension: { readonly options: readonly OptionSpec[] }): ReadonlyMap<string, OptionSpec> {
+  const known = SPECS.get(extension);
+  if (known !== undefined) return known;
+  const specs = new Map<string, OptionSpec>();
+  for (const spec of extension.options)
+    for (const name of spec.names) if (!specs.has(name)) specs.set(name, spec);
+  SPECS.set(extension, specs);
+  return specs;
+}
 
 /** An extension named in the rule and the options found for it so far. */
 export type Pending = { readonly options: ParsedOption[]; readonly token: Token } & (
@@ -57,8 +73,10 @@ export class OptionLookup {
   resolve(name: string, word: Token, protocol: number, lenient: boolean): Found | undefined {
     const exact = this.lookUpExact(name);
     if (exact !== undefined) return exact;
-    const loaded = this.loadProtocolMatch((candidate) => candidate === name, word, protocol);
-    if (loaded !== undefined) return loaded;
+    if (protocol !== 0) {
+      const loaded = this.loadProtocolMatch((candidate) => candidate === name, word, protocol);
+      if (loaded !== undefined) return loaded;
+    }
     // What follows an extension that is not known may be options of that one.
     if (!lenient && name.startsWith('--')) {
       const starts = (candidate: string): boolean => candidate.startsWith(name);
@@ -80,15 +98,16 @@ export class OptionLookup {
 
   /** The option of that very name: this is where nearly every word ends up. */
   private lookUpExact(name: string): Found | undefined {
-    if (FIXED_LETTERS.has(name)) return { letter: name };
+    const short = name.length === 2 ? LETTERS.get(name) : undefined;
+    if (short !== undefined) return short;
     for (let i = this.uses.length - 1; i >= 0; i--) {
       const use = this.uses[i];
-      const spec = use?.extension.options.find((candidate) => candidate.names.includes(name));
+      const spec = use === undefined ? undefined : specsOf(use.extension).get(name);
       if (use !== undefined && spec !== undefined) return { use, spec, name };
     }
     // Behind them: `--proto` is -p, and of -m policy it is its own.
     const letter = FIXED_OPTIONS.get(name);
-    return letter === undefined ? undefined : { letter };
+    return letter === undefined ? undefined : LETTERS.get(letter);
   }
 
   /** Options whose name passes, those of the extension named last first, the fixed ones before all. */
@@ -145,10 +164,12 @@ export class OptionLookup {
   }
 }
 
+const DASH = 45;
+
 /** `--dport=80` carries its argument with it. */
 export function splitOption(word: Token): { option: string | undefined; attached: Token | undefined } {
   const { text } = word;
-  if (!text.startsWith('-') || text === '-' || text === '--') return { option: undefined, attached: undefined };
+  if (text.charCodeAt(0) !== DASH || text === '-' || text === '--') return { option: undefined, attached: undefined };
   const equals = text.startsWith('--') ? text.indexOf('=') : -1;
   if (equals < 0) return { option: text, attached: undefined };
   return { option: text.slice(0, equals), attached: { ...word, text: text.slice(equals + 1) } };

@@ -11,6 +11,7 @@ import { MATCHES, TARGETS } from './extensions/index.js';
 import { OTHER_MATCHES, OTHER_TARGETS } from './extensions/known.js';
 import {
   type Counters,
+  type Fail,
   type FixedPart,
   parseAddressList,
   parseCounter,
@@ -49,6 +50,11 @@ export interface ParsedRule {
   readonly otherFamily: boolean;
 }
 
+type Draft<T> = { -readonly [K in keyof T]: T[K] };
+
+const STEP = (parser: RuleParser): void => parser.step();
+const CHECK_FIXED_PART = (parser: RuleParser): void => parser.checkFixedPart();
+
 const VERDICTS: readonly string[] = ['ACCEPT', 'DROP', 'RETURN'];
 
 export function parseRule(words: readonly Token[], environment: RuleEnvironment): ParsedRule {
@@ -61,13 +67,24 @@ class RuleParser {
   private at = 0;
   private negation: Token | undefined;
   /** Places of words that belong to the fixed part, and where the option that is being read begins. */
-  private readonly fixedWords = new Set<number>();
+  private readonly fixedWords: number[] = [];
   private start = 0;
-  private readonly seen = new Set<string>();
-  private fixed: FixedPart = {};
+  /** Letters of the fixed options that were given. */
+  private seen = '';
+  private readonly fixed: Draft<FixedPart> = {
+    sources: undefined,
+    destinations: undefined,
+    protocol: undefined,
+    inInterface: undefined,
+    outInterface: undefined,
+    inToken: undefined,
+    outToken: undefined,
+    fragment: undefined,
+  };
   private counters: Counters | undefined;
   private readonly uses: Pending[] = [];
   private readonly lookup: OptionLookup;
+  private readonly failing: Fail;
   private verdict: TargetUse | undefined;
   private target: Pending | undefined;
   private missing: string | undefined;
@@ -77,38 +94,39 @@ class RuleParser {
     this.words = words;
     this.environment = environment;
     const unknown = environment.unsupported === 'skip' ? 'unsupported' : 'mistake';
-    this.lookup = new OptionLookup(this.uses, environment.family, unknown, (code, what, token, advice) =>
-      this.fail(code, what, token, advice),
-    );
+    this.failing = (code, what, token, advice) => this.fail(code, what, token, advice);
+    this.lookup = new OptionLookup(this.uses, environment.family, unknown, this.failing);
   }
 
   parse(): ParsedRule {
-    while (this.at < this.words.length) this.skipping(() => this.step());
+    while (this.at < this.words.length) this.skipping(STEP);
     if (this.negation !== undefined)
       this.fail('RULES_BAD_WORD', 'a "!" with nothing after it', this.negation, 'leave it out');
-    this.skipping(() => this.checkFixedPart());
+    this.skipping(CHECK_FIXED_PART);
     const matches: MatchUse[] = [];
-    let target = this.verdict;
-    const ordered =
-      this.target === undefined ? this.uses : [...this.uses.filter((use) => use !== this.target), this.target];
-    for (const use of ordered) {
-      this.skipping(() => {
-        const options = this.finish(use, use === this.target ? matches : []);
-        if (use.extension.kind === 'match') matches.push({ extension: use.extension, options });
-        else target = { kind: 'extension', extension: use.extension, options };
-      });
-    }
-    for (const { extension, token } of this.uses) this.skipping(() => this.checkSupport(extension, token));
+    for (const use of this.uses) if (use !== this.target) this.finishSkipping(use, matches);
+    if (this.target !== undefined) this.finishSkipping(this.target, matches);
+    for (const { extension, token } of this.uses)
+      if (extension.support === 'parsed') this.skipping((parser) => parser.checkSupport(extension, token));
     const otherFamily = this.family !== undefined && this.family !== this.environment.family;
     const { fixed, counters, missing } = this;
-    const rest = missing === undefined ? undefined : this.words.filter((_, i) => !this.fixedWords.has(i));
-    return { fixed, counters, matches, target, missing, rest, otherFamily };
+    const rest = missing === undefined ? undefined : this.words.filter((_, i) => !this.fixedWords.includes(i));
+    return { fixed, counters, matches, target: this.verdict, missing, rest, otherFamily };
+  }
+
+  /** Hands its options to an extension. */
+  private finishSkipping(use: Pending, matches: MatchUse[]): void {
+    this.skipping(() => {
+      const options = this.finish(use, use === this.target ? matches : []);
+      if (use.extension.kind === 'match') matches.push({ extension: use.extension, options });
+      else this.verdict = { kind: 'extension', extension: use.extension, options };
+    });
   }
 
   /** Runs a part of the parsing; what is not supported ends it, or is noted when told to skip such rules. */
-  private skipping(part: () => void): void {
+  private skipping(part: (parser: RuleParser) => void): void {
     try {
-      part();
+      part(this);
     } catch (error) {
       // What an extension misses may be in an option of it that is not supported.
       if (this.missing !== undefined && error instanceof NatreplayError && error.code === 'RULES_MISSING_OPTION')
@@ -122,7 +140,7 @@ class RuleParser {
     }
   }
 
-  private step(): void {
+  step(): void {
     if (this.negation === undefined) this.start = this.at;
     const word = this.next();
     if (word.text === '!') {
@@ -180,33 +198,35 @@ class RuleParser {
   private fixedOption(letter: string, word: Token, negated: boolean, attached: Token[]): void {
     if (letter !== '-m') {
       const once = letter === '-g' ? '-j' : letter;
-      if (this.seen.has(once))
+      if (this.seen.includes(once))
         this.fail('RULES_DUPLICATE_OPTION', `${word.text} is given more than once`, word, 'leave one out');
-      this.seen.add(once);
+      this.seen += once;
     }
     if (negated && !NEGATABLE.has(letter))
       this.fail('RULES_NOT_NEGATABLE', `${word.text} cannot be negated`, word, 'leave out the "!"');
     const value = WITHOUT_ARGUMENT.has(letter) ? word : this.value(word, attached);
-    const fail = this.fail.bind(this);
+    const { fixed, failing: fail } = this;
     const { family } = this.environment;
     switch (letter) {
       case '-s':
-        this.fixed = { ...this.fixed, sources: parseAddressList(value, negated, family, fail) };
+        fixed.sources = parseAddressList(value, negated, family, fail);
         break;
       case '-d':
-        this.fixed = { ...this.fixed, destinations: parseAddressList(value, negated, family, fail) };
+        fixed.destinations = parseAddressList(value, negated, family, fail);
         break;
       case '-p':
-        this.fixed = { ...this.fixed, protocol: parseProtocol(value, negated, fail) };
+        fixed.protocol = parseProtocol(value, negated, fail);
         break;
       case '-i':
-        this.fixed = { ...this.fixed, inInterface: parseInterface(value, negated, fail), inToken: word };
+        fixed.inInterface = parseInterface(value, negated, fail);
+        fixed.inToken = word;
         break;
       case '-o':
-        this.fixed = { ...this.fixed, outInterface: parseInterface(value, negated, fail), outToken: word };
+        fixed.outInterface = parseInterface(value, negated, fail);
+        fixed.outToken = word;
         break;
       case '-f':
-        this.fixed = { ...this.fixed, fragment: parseFragment(word, negated, family, fail) };
+        fixed.fragment = parseFragment(word, negated, family, fail);
         break;
       case '-m':
         this.loadMatch(value);
@@ -223,7 +243,7 @@ class RuleParser {
       default:
         this.family = letter === '-4' ? 4 : 6;
     }
-    if (!LOADING.has(letter)) for (let i = this.start; i < this.at; i++) this.fixedWords.add(i);
+    if (!LOADING.has(letter)) for (let i = this.start; i < this.at; i++) this.fixedWords.push(i);
   }
 
   private extensionOption(
@@ -329,7 +349,7 @@ class RuleParser {
   }
 
   /** What iptables checks of the fixed part once it has the whole rule. */
-  private checkFixedPart(): void {
+  checkFixedPart(): void {
     const { table, chain } = this.environment;
     if (!isBuiltin(table, chain)) return;
     const { inToken, outToken } = this.fixed;
@@ -347,7 +367,7 @@ class RuleParser {
   }
 
   /** What is only parsed is enough for printing, and nothing else. */
-  private checkSupport({ kind, name, support }: Pending['extension'], token: Token): void {
+  checkSupport({ kind, name, support }: Pending['extension'], token: Token): void {
     if (support === 'parsed' && this.environment.unsupported !== 'keep')
       throw new UnsupportedError(`${kind} ${name}`, token);
   }

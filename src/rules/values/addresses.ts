@@ -1,19 +1,22 @@
 /** Addresses and networks as `-s`, `-d`, `--ctorigsrc` and the like take them. */
-import { formatAddress, maskLength, parseAddress, prefixMask } from '../../host/address.js';
+import { formatAddress, ipv4Words, maskLength, parseAddress, parseIpv4, prefixMask } from '../../host/address.js';
 import type { Family } from '../../host/types.js';
 import { parseUnsigned } from './numbers.js';
 
 export interface Network {
   /** Host bits as written. */
   readonly address: Uint32Array;
-  /** Need not be contiguous. */
+  /** Need not be contiguous; others may have the same array. */
   readonly mask: Uint32Array;
 }
 
 /** The address alone; `undefined` if the text is none of that family. Trailing octets may be left out (`10.1` is 10.1.0.0). */
 export function parseLooseAddress(text: string, family: Family): Uint32Array | undefined {
-  const padded = family === 4 && /^[0-9]+(\.[0-9]+){0,2}$/.test(text) ? padOctets(text) : text;
-  return parseAddress(padded, family)?.words;
+  if (family === 4) {
+    const word = parseIpv4(text) ?? (/^[0-9]+(\.[0-9]+){0,2}$/.test(text) ? parseIpv4(padOctets(text)) : undefined);
+    return word === undefined ? undefined : ipv4Words(word);
+  }
+  return parseAddress(text, family)?.words;
 }
 
 function padOctets(text: string): string {
@@ -27,11 +30,20 @@ export function parseNetwork(text: string, family: Family): Network | { readonly
   const slash = text.indexOf('/');
   const address = parseLooseAddress(slash < 0 ? text : text.slice(0, slash), family);
   if (address === undefined) return { wrong: 'address' };
-  if (slash < 0) return { address, mask: prefixMask(family, family === 4 ? 32 : 128) };
+  if (slash < 0) return { address, mask: sharedMask(family, family === 4 ? 32 : 128) };
   const maskText = text.slice(slash + 1);
   const length = parseUnsigned(maskText, family === 4 ? 32 : 128);
-  const mask = length === undefined ? parseAddress(maskText, family)?.words : prefixMask(family, length);
+  const mask = length === undefined ? parseAddress(maskText, family)?.words : sharedMask(family, length);
   return mask === undefined ? { wrong: 'mask' } : { address, mask };
+}
+
+const MASKS: Readonly<Record<Family, (Uint32Array | undefined)[]>> = { 4: [], 6: [] };
+
+/** One array for all masks of a length: rule sets have few of these, and many masks. */
+function sharedMask(family: Family, length: number): Uint32Array {
+  const masks = MASKS[family];
+  masks[length] ??= prefixMask(family, length);
+  return masks[length];
 }
 
 export function applyMask(address: Uint32Array, mask: Uint32Array): Uint32Array {
