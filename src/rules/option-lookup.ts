@@ -38,8 +38,7 @@ function specsOf(extension: { readonly options: readonly OptionSpec[] }): Readon
   const known = SPECS.get(extension);
   if (known !== undefined) return known;
   const specs = new Map<string, OptionSpec>();
-  for (const spec of extension.options)
-    for (const name of spec.names) if (!specs.has(name)) specs.set(name, spec);
+  for (const spec of extension.options) for (const name of spec.names) if (!specs.has(name)) specs.set(name, spec);
   SPECS.set(extension, specs);
   return specs;
 }

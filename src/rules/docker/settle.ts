@@ -177,7 +177,11 @@ function reserve(containers: readonly ContainerRequest[], networks: ReadonlyMap<
   }
 }
 
-function unknownNetwork(network: string, { name, fail }: Pick<ContainerRequest, 'name' | 'fail'>, networks: ReadonlyMap<string, Open>): never {
+function unknownNetwork(
+  network: string,
+  { name, fail }: Pick<ContainerRequest, 'name' | 'fail'>,
+  networks: ReadonlyMap<string, Open>,
+): never {
   const advice = didYouMean(network, networks.keys(), `there are ${[...networks.keys()].join(', ')}`);
   return fail('DOCKER_UNKNOWN_NETWORK', `container ${name}: there is no network ${network}`, advice);
 }
