@@ -38,7 +38,9 @@ function check(file: string, { ipv6, table, unsupported }: RulesCheckOptions): C
   };
   const text = readText(file);
   const family = ipv6 === true ? 6 : (statedFamily(text) ?? 4);
-  const lines = text.split('\n');
+  // Only errors are shown with their lines.
+  const linesFor = (found: readonly NatreplayError[]): readonly string[] =>
+    found.length === 0 ? [] : text.split('\n');
   try {
     const reading = readRules(text, {
       file,
@@ -47,10 +49,11 @@ function check(file: string, { ipv6, table, unsupported }: RulesCheckOptions): C
       table,
       onError,
     });
-    return { file, family, lines, errors, ...reading };
+    return { file, family, lines: linesFor(errors), errors, ...reading };
   } catch (error) {
     if (!(error instanceof NatreplayError)) throw error;
-    return { file, family, lines, errors: [...errors, error], ruleset: undefined, kind: undefined, warnings: [] };
+    errors.push(error);
+    return { file, family, lines: linesFor(errors), errors, ruleset: undefined, kind: undefined, warnings: [] };
   }
 }
 

@@ -63,7 +63,8 @@ export class RuleCounterTable {
   readonly names: string[] = [];
   packets = new Float64Array(64);
   bytes = new Float64Array(64);
-  private readonly ids = new Map<string, number>();
+  /** By name; made when somebody asks. */
+  private ids: Map<string, number> | undefined;
 
   add(name: string, packets: number, bytes: number): number {
     const id = this.names.length;
@@ -72,13 +73,14 @@ export class RuleCounterTable {
       this.bytes = grown(this.bytes);
     }
     this.names.push(name);
-    this.ids.set(name, id);
+    this.ids?.set(name, id);
     this.packets[id] = packets;
     this.bytes[id] = bytes;
     return id;
   }
 
   id(table: string, chain: string, rule: number | 'policy'): number | undefined {
+    this.ids ??= new Map(this.names.map((name, id) => [name, id]));
     return this.ids.get(`${table}:${chain}:${rule}`);
   }
 }
@@ -200,9 +202,9 @@ function compilePredicates(rule: Rule, context: CompileContext): Predicate[] {
   if (destination !== undefined && !(covered && coversAddress(destination)))
     predicates.push(addressPredicate(destination, words, (p) => p.destination));
   if (inInterface !== undefined && !(covered && coversInterface(inInterface)))
-    predicates.push(interfacePredicate(inInterface, context.host, (p) => p.inInterface));
+    predicates.push(interfacePredicate(inInterface, context.host, 'inInterface'));
   if (outInterface !== undefined && !(covered && coversInterface(outInterface)))
-    predicates.push(interfacePredicate(outInterface, context.host, (p) => p.outInterface));
+    predicates.push(interfacePredicate(outInterface, context.host, 'outInterface'));
   if (protocol !== undefined && protocol.number !== 0 && !(covered && coversProtocol(protocol))) {
     const { number, negated } = protocol;
     predicates.push(
@@ -246,8 +248,20 @@ function ipv6ProtocolPredicate(number: number, negated: boolean, { backend }: Co
   };
 }
 
+const INTERFACE_PREDICATES = new WeakMap<Host, Map<string, Predicate>>();
+
+/** One for all rules that say the same: rule sets name few interfaces, and each many times. */
+function interfacePredicate(match: InterfaceMatch, host: Host, end: 'inInterface' | 'outInterface'): Predicate {
+  const known = INTERFACE_PREDICATES.get(host) ?? new Map<string, Predicate>();
+  INTERFACE_PREDICATES.set(host, known);
+  const key = `${end} ${match.negated} ${match.pattern}`;
+  const predicate = known.get(key) ?? compileInterface(match, host, end);
+  known.set(key, predicate);
+  return predicate;
+}
+
 /** `eth+` matches by prefix; no interface at all has the empty name, which only `+` matches. */
-function interfacePredicate(match: InterfaceMatch, host: Host, of: (p: PacketContext) => number): Predicate {
+function compileInterface(match: InterfaceMatch, host: Host, end: 'inInterface' | 'outInterface'): Predicate {
   const { pattern, negated } = match;
   const prefix = pattern.endsWith('+') ? pattern.slice(0, -1) : undefined;
   const fits = (name: string): boolean => (prefix === undefined ? name === pattern : name.startsWith(prefix));
@@ -255,7 +269,7 @@ function interfacePredicate(match: InterfaceMatch, host: Host, of: (p: PacketCon
   const table = Uint8Array.from(['', ...host.interfaces.map((i) => i.name)], (name) =>
     fits(name) !== negated ? 1 : 0,
   );
-  return (p) => table[of(p) + 1] === 1;
+  return end === 'inInterface' ? (p) => table[p.inInterface + 1] === 1 : (p) => table[p.outInterface + 1] === 1;
 }
 
 function compileTarget(

@@ -8,46 +8,74 @@ import type { BuiltinChain, Chain, Rule, Ruleset, Table } from './types.js';
 
 export function checkRuleset(ruleset: Ruleset): void {
   for (const table of ruleset.tables.values()) {
+    const jumps = jumpsOf(table);
     const reached = new Map<string, BuiltinChain[]>();
-    for (const hook of TABLE_CHAINS[table.name]) walk(hook, table, ruleset, reached);
+    for (const hook of TABLE_CHAINS[table.name]) walk(hook, table, jumps, ruleset, reached);
     checkHooks(table, ruleset, reached);
   }
 }
 
+/** A rule that leads to another chain. */
+interface Jump {
+  readonly rule: Rule;
+  readonly to: Chain;
+}
+
+const NONE: readonly Jump[] = [];
+
+/** By chain, in order; chains without any are left out. */
+function jumpsOf(table: Table): ReadonlyMap<Chain, readonly Jump[]> {
+  const jumps = new Map<Chain, Jump[]>();
+  for (const chain of table.chains.values()) {
+    let own: Jump[] | undefined;
+    for (const rule of chain.rules) {
+      const { target } = rule;
+      const to = target?.kind === 'jump' || target?.kind === 'goto' ? table.chains.get(target.chain) : undefined;
+      if (to === undefined) continue;
+      own ??= [];
+      own.push({ rule, to });
+    }
+    if (own !== undefined) jumps.set(chain, own);
+  }
+  return jumps;
+}
+
 interface Step {
   readonly chain: Chain;
+  readonly jumps: readonly Jump[];
   next: number;
 }
 
 /** Depth first from a built-in chain, without recursion: chains may be thousands deep. */
-function walk(hook: BuiltinChain, table: Table, ruleset: Ruleset, reached: Map<string, BuiltinChain[]>): void {
+function walk(
+  hook: BuiltinChain,
+  table: Table,
+  jumps: ReadonlyMap<Chain, readonly Jump[]>,
+  ruleset: Ruleset,
+  reached: Map<string, BuiltinChain[]>,
+): void {
   const start = table.chains.get(hook);
   if (start === undefined) return;
-  const done = new Set<string>();
-  const open = new Set<string>([hook]);
-  const path: Step[] = [{ chain: start, next: 0 }];
+  const done = new Set<Chain>();
+  const open = new Set<Chain>([start]);
+  const path: Step[] = [{ chain: start, jumps: jumps.get(start) ?? NONE, next: 0 }];
   for (let step = path.at(-1); step !== undefined; step = path.at(-1)) {
-    const rule = step.chain.rules[step.next++];
-    if (rule === undefined) {
+    const jump = step.jumps[step.next++];
+    if (jump === undefined) {
       path.pop();
-      open.delete(step.chain.name);
-      done.add(step.chain.name);
-      const hooks = reached.get(step.chain.name) ?? [];
-      hooks.push(hook);
-      reached.set(step.chain.name, hooks);
+      open.delete(step.chain);
+      done.add(step.chain);
+      const hooks = reached.get(step.chain.name);
+      if (hooks === undefined) reached.set(step.chain.name, [hook]);
+      else hooks.push(hook);
       continue;
     }
-    const to = destinationOf(rule, table);
-    if (to === undefined || done.has(to.name)) continue;
-    if (open.has(to.name)) loop(path, rule, to.name, ruleset);
-    open.add(to.name);
-    path.push({ chain: to, next: 0 });
+    const { rule, to } = jump;
+    if (done.has(to)) continue;
+    if (open.has(to)) loop(path, rule, to.name, ruleset);
+    open.add(to);
+    path.push({ chain: to, jumps: jumps.get(to) ?? NONE, next: 0 });
   }
-}
-
-function destinationOf(rule: Rule, table: Table): Chain | undefined {
-  const { target } = rule;
-  return target?.kind === 'jump' || target?.kind === 'goto' ? table.chains.get(target.chain) : undefined;
 }
 
 function loop(path: readonly Step[], rule: Rule, back: string, ruleset: Ruleset): never {
@@ -68,7 +96,8 @@ function loop(path: readonly Step[], rule: Rule, back: string, ruleset: Ruleset)
 
 function checkHooks(table: Table, ruleset: Ruleset, reached: ReadonlyMap<string, readonly BuiltinChain[]>): void {
   for (const chain of table.chains.values()) {
-    const hooks = reached.get(chain.name) ?? [];
+    const hooks = reached.get(chain.name);
+    if (hooks === undefined) continue;
     for (const rule of chain.rules) {
       for (const use of rule.matches) checkUse(use, rule, hooks, ruleset);
       if (rule.target?.kind === 'extension') checkUse(rule.target, rule, hooks, ruleset);

@@ -1,5 +1,6 @@
 /** Tables as they are being read, line by line, whatever the text they come from; then the finished rules. */
 import { NatreplayError } from '../errors.js';
+import type { Family } from '../host/types.js';
 import type { Token } from './extension.js';
 import { TARGETS } from './extensions/index.js';
 import { type Counters, parseCounter } from './fixed-part.js';
@@ -15,10 +16,8 @@ const MAX_CHAIN_NAME = 28;
 /** Rules that one line may stand for: lists of addresses multiply. */
 const MAX_PAIRS = 4096;
 
-interface DraftRule {
-  readonly parsed: Omit<Rule, 'number'>;
-  readonly missing: string | undefined;
-}
+/** Numbered once the chain is complete. */
+type DraftRule = { -readonly [K in keyof Rule]: Rule[K] };
 
 export interface DraftChain {
   readonly name: string;
@@ -27,6 +26,8 @@ export interface DraftChain {
   bytes: number;
   line: number;
   rules: DraftRule[];
+  /** What is missing in rules that are not supported. */
+  readonly missing: Map<DraftRule, string>;
   /** What was put before all others (`-I`), last first: joined in one go, so that many of them cost no more than `-A`. */
   inFront: DraftRule[];
 }
@@ -61,7 +62,7 @@ export class DraftTable {
     const counters = words[0]?.text.startsWith('[') ? words.shift() : undefined;
     const read = counters === undefined ? undefined : this.counters(counters, line);
     // What the other family's rules say is not looked at, as iptables-restore does not.
-    if (words.some((word) => !word.quoted && FAMILY_WORDS.get(word.text) === 10 - this.options.family)) return;
+    if (isForFamily(words, this.options.family === 4 ? 6 : 4)) return;
     while (FAMILY_WORDS.has(words[0]?.text ?? '')) words.shift();
     const [command, name] = words;
     if (command === undefined)
@@ -146,7 +147,8 @@ export class DraftTable {
       const what = `${pairs} pairs of source and destination in one rule (${MAX_PAIRS} is the most)`;
       this.fail('RULES_TOO_MANY_ADDRESSES', what, line, name.column, 'split it into several rules');
     }
-    for (const draft of draftRules(parsed, counters, name.text, this.name, line)) {
+    for (const draft of draftRules(parsed, counters, chain.name, this.name, line)) {
+      if (parsed.missing !== undefined) chain.missing.set(draft, parsed.missing);
       if (at === undefined) chain.rules.push(draft);
       else if (at === 0) chain.inFront.push(draft);
       else chain.rules.splice(at, 0, draft);
@@ -210,6 +212,20 @@ const FAMILY_WORDS: ReadonlyMap<string, number> = new Map([
   ['--ipv6', 6],
 ]);
 
+function isForFamily(words: readonly Token[], family: Family): boolean {
+  for (const { text, quoted } of words) {
+    const code = text.charCodeAt(1);
+    // Few words are looked up: those that begin as -4, -6, --ipv4 and --ipv6 do.
+    if (code !== FOUR && code !== SIX && code !== DASH) continue;
+    if (!quoted && FAMILY_WORDS.get(text) === family) return true;
+  }
+  return false;
+}
+
+const DASH = 45;
+const FOUR = 52;
+const SIX = 54;
+
 const COMMANDS: ReadonlyMap<string, '-A' | '-I' | '-N' | '-P'> = new Map([
   ['-A', '-A'],
   ['--append', '-A'],
@@ -227,7 +243,7 @@ export function excerpt(text: string): string {
 }
 
 function draftChain(name: string, policy: Policy | undefined, line: number): DraftChain {
-  return { name, policy, packets: 0, bytes: 0, line, rules: [], inFront: [] };
+  return { name, policy, packets: 0, bytes: 0, line, rules: [], missing: new Map(), inFront: [] };
 }
 
 function joinFront(chain: DraftChain): void {
@@ -236,20 +252,24 @@ function joinFront(chain: DraftChain): void {
   chain.inFront = [];
 }
 
+const EVERY: readonly undefined[] = [undefined];
+
 /** A rule for each pair of source and destination, in the order iptables adds them. */
-function* draftRules(
+function draftRules(
   rule: ParsedRule,
   counters: Counters | undefined,
   chain: string,
   table: TableName,
   line: SourceLine,
-): Generator<DraftRule> {
+): DraftRule[] {
   const { fixed, matches, target, missing } = rule;
-  for (const source of fixed.sources ?? [undefined]) {
-    for (const destination of fixed.destinations ?? [undefined]) {
-      const parsed: Omit<Rule, 'number'> = {
+  const rules: DraftRule[] = [];
+  for (const source of fixed.sources ?? EVERY) {
+    for (const destination of fixed.destinations ?? EVERY) {
+      rules.push({
         table,
         chain,
+        number: 0,
         source,
         destination,
         protocol: fixed.protocol,
@@ -264,10 +284,10 @@ function* draftRules(
         text: line.text.trim(),
         unsupported: missing !== undefined,
         rest: rule.rest,
-      };
-      yield { parsed, missing };
+      });
     }
   }
+  return rules;
 }
 
 /** The finished rules of tables that have been read. */
@@ -278,13 +298,14 @@ export function buildRuleset(drafts: ReadonlyMap<TableName, DraftTable>, options
     const chains = new Map<string, Chain>();
     for (const [name, draftOf] of draft.chains) {
       joinFront(draftOf);
-      const { policy, packets, bytes, line, rules } = draftOf;
-      const numbered = rules.map(({ parsed, missing }, i) => {
-        const rule: Rule = { ...parsed, number: i + 1 };
-        if (missing !== undefined) skipped.push({ rule, missing });
-        return rule;
-      });
-      chains.set(name, { name, policy, packets, bytes, rules: numbered, line });
+      const { policy, packets, bytes, line, rules, missing } = draftOf;
+      for (const [i, rule] of rules.entries()) rule.number = i + 1;
+      if (missing.size > 0)
+        for (const rule of rules) {
+          const what = missing.get(rule);
+          if (what !== undefined) skipped.push({ rule, missing: what });
+        }
+      chains.set(name, { name, policy, packets, bytes, rules, line });
     }
     tables.set(draft.name, { name: draft.name, chains });
   }

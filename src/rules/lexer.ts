@@ -100,7 +100,7 @@ function closingQuote(text: string, open: number): number {
 }
 
 function unescaped(quoted: string): string {
-  return quoted.includes('\\') ? quoted.replace(/\\([^])/g, '$1') : quoted;
+  return quoted.includes('\\') ? quoted.replace(/\\([\s\S])/g, '$1') : quoted;
 }
 
 function unterminated(file: string, line: number, open: number): never {

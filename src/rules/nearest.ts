@@ -22,13 +22,19 @@ export function editDistance(a: string, b: string): number {
   return last[width - 1] as number;
 }
 
+/** Candidates looked at: a file of many mistakes and many chains must not take their product. */
+const MOST_CANDIDATES = 1000;
+
 /** The candidate nearest to `word`, if it is near enough to be a slip of the finger (a third of its letters at most). */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length === 0 || word.length > 64) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
   const lower = word.toLowerCase();
+  let left = MOST_CANDIDATES;
   for (const candidate of candidates) {
+    if (left-- === 0) break;
+    if (Math.abs(candidate.length - word.length) >= bestDistance) continue;
     const distance = candidate === word ? 0 : Math.max(0.5, editDistance(lower, candidate.toLowerCase()));
     if (distance < bestDistance) {
       best = candidate;

@@ -329,10 +329,9 @@ class RuleParser {
   private unknownChain(name: string, word: Token, targets: readonly string[]): never {
     const { chains, table } = this.environment;
     const nor = targets.length > 0 ? ' (nor is it a target)' : '';
-    const userChains = [...chains.keys()].filter((chain) => !isBuiltin(table, chain));
     const advice = didYouMean(
       name,
-      [...userChains, ...targets],
+      candidates(chains.keys(), table, targets),
       `declare it in the ${table} table with ":${name} - [0:0]"`,
     );
     this.fail('RULES_UNKNOWN_TARGET', `jump to a chain that is not there: "${name}"${nor}`, word, advice);
@@ -414,6 +413,12 @@ class RuleParser {
     const { file, line } = this.environment;
     throw new NatreplayError(code, what, { file, line, column: token?.column, advice });
   }
+}
+
+/** Not gathered: there may be as many chains as rules that are wrong. */
+function* candidates(chains: Iterable<string>, table: TableName, targets: readonly string[]): Generator<string> {
+  yield* targets;
+  for (const chain of chains) if (!isBuiltin(table, chain)) yield chain;
 }
 
 const OWN_CHAIN = 'put its rules into a chain of your own';

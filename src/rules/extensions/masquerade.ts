@@ -3,7 +3,7 @@ import { sameAddress } from '../../host/address.js';
 import { masqueradeAddress } from '../../host/sourceaddress.js';
 import { type Family, type Host, type InterfaceIndex, NO_INTERFACE } from '../../host/types.js';
 import type { PacketContext } from '../context.js';
-import type { NatRange, TargetExtension } from '../extension.js';
+import type { NatRange, TargetAction, TargetExtension } from '../extension.js';
 import {
   formatPortPart,
   natFlags,
@@ -43,16 +43,23 @@ export const masquerade: TargetExtension<PortNatOptions> = {
     if (randomFully) words.push('random-fully');
     return words.join(' ');
   },
-  compile(options, { host, family }) {
-    const rangeOf = rangesByAddress(options);
-    const choose = (packet: PacketContext): NatRange | undefined =>
-      rangeOf(chooseAddress(host, family, packet.outInterface, packet.destination));
-    if (family === 6) return { kind: 'nat', manipulation: 'src', range: choose };
-    const chosen = remembered(choose);
-    const range = (packet: PacketContext): NatRange | undefined => (packet.source[0] === 0 ? AS_IT_IS : chosen(packet));
-    return { kind: 'nat', manipulation: 'src', range };
+  compile(options, { host, family, shared }) {
+    // What is remembered of destinations is the same for all rules that ask for the same.
+    const { ports, random, randomFully } = options;
+    const name = [family, ports?.min, ports?.max, random, randomFully].join();
+    return shared.named('MASQUERADE', name, () => compileOnce(options, host, family));
   },
 };
+
+function compileOnce(options: PortNatOptions, host: Host, family: Family): TargetAction {
+  const rangeOf = rangesByAddress(options);
+  const choose = (packet: PacketContext): NatRange | undefined =>
+    rangeOf(chooseAddress(host, family, packet.outInterface, packet.destination));
+  if (family === 6) return { kind: 'nat', manipulation: 'src', range: choose };
+  const chosen = remembered(choose);
+  const range = (packet: PacketContext): NatRange | undefined => (packet.source[0] === 0 ? AS_IT_IS : chosen(packet));
+  return { kind: 'nat', manipulation: 'src', range };
+}
 
 /** Who has no address yet (DHCP) keeps none (nf_nat_masquerade_ipv4). Only a bridge lets such packets come so far. */
 const AS_IT_IS: NatRange = {
