@@ -2,13 +2,14 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { hostFile } from '../src/generate/hostfile.js';
+import { GATEWAY } from '../src/generate/profiles/gateway.js';
 import { count, options, run } from './lib/args.js';
 import { type Measured, measure } from './lib/child.js';
 import { machine, machineLine } from './lib/machine.js';
 import { type ConnectionKind, connectionKinds, measureConnections } from './lib/newconnections.js';
 import { writeResult } from './lib/results.js';
 import { blockList, blockSet, docker, kubernetes, portDnat, type RuleText } from './lib/rulesets.js';
-import { hostFile } from './lib/scenario.js';
 import { quartiles } from './lib/statistics.js';
 
 const USAGE = `usage: npm run bench:rules -- [--rounds N] [--rules N] [--connections N] [--only load|connections]
@@ -64,7 +65,7 @@ async function measureLoading(rounds: number): Promise<Loading[]> {
     writeFileSync(capture, Buffer.from('d4c3b2a1020004000000000000000000ffff000001000000', 'hex'));
     for (const [name, { text, rules }, ipset] of profiles) {
       writeFileSync(rulesFile, text);
-      writeFileSync(host, JSON.stringify({ ...hostFile(), ipset }));
+      writeFileSync(host, JSON.stringify({ ...hostFile(GATEWAY), ipset }));
       const replay = ['replay', capture, '--host', host, '--rules', rulesFile, '-w', join(DATA, 'out.pcap')];
       for (const args of [['rules', 'check', rulesFile], replay])
         found.push(await loading(name, rules, [MAIN, ...args], args[0] ?? '', rounds));

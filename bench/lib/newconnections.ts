@@ -1,5 +1,7 @@
 /** First packets of connections, each of which matches one rule of a long chain, through the stages of a replay. */
 import { Slab } from '../../src/capture/slab.js';
+import { hostFile } from '../../src/generate/hostfile.js';
+import { GATEWAY, OUTSIDE } from '../../src/generate/profiles/gateway.js';
 import { describeHostText } from '../../src/host/hostfile.js';
 import { makeHost } from '../../src/host/machine.js';
 import type { Host } from '../../src/host/types.js';
@@ -20,7 +22,6 @@ import {
   serviceAddress,
   servicePort,
 } from './rulesets.js';
-import { hostFile, OUTSIDE } from './scenario.js';
 
 export interface ConnectionKind {
   readonly name: string;
@@ -97,7 +98,7 @@ export function measureConnections(kind: ConnectionKind, size: number, connectio
   const key = `${kind.name} ${size}`;
   const ruleset = rulesets.get(key) ?? parseRules(kind.rules(size).text, { file: key, family: 4, unsupported: 'stop' });
   rulesets.set(key, ruleset);
-  const host: Host = makeHost(describeHostText(JSON.stringify(hostFile()), 'host.json'));
+  const host: Host = makeHost(describeHostText(JSON.stringify(hostFile(GATEWAY)), 'host.json'));
   const engine = new Engine(host, ruleset, { seed: 1, fastPath });
   const [inside, outside] = ['lan0', 'wan0'].map((name) => host.interfaceByName(name)?.index ?? -1) as [number, number];
   let nanoseconds = 0;

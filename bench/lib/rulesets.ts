@@ -2,7 +2,7 @@
  * Rule sets of a size as big hosts have them, made by counting so that the same size gives the same text: Kubernetes nodes,
  * Docker hosts, block lists; and chains of one kind each, which show what a new connection costs by the length of a chain.
  */
-import { dotted } from './address.js';
+import { dotted } from '../../src/generate/address.js';
 
 /** Text of iptables-save. */
 export interface RuleText {
