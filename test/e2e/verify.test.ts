@@ -179,7 +179,10 @@ describe.skipIf(requirement.skip)(title('natreplay verify'), () => {
 
   it('infers a host where none is stated, and leaves rules out that natreplay does not know', async () => {
     const rules = folder.at('skip.v4');
-    writeFileSync(rules, `${DOCKER_RULES}*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -m rateest --set -j DROP\nCOMMIT\n`);
+    writeFileSync(
+      rules,
+      `${DOCKER_RULES}*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -m rateest --set -j DROP\nCOMMIT\n`,
+    );
     const capture = join(CAPTURES, 'docker-bridge/eth0.pcap');
     const { code, stdout, stderr } = await inProcess(['verify', capture, '--rules', rules, '--unsupported', 'skip']);
     expect(stderr).toContain('1 rules are unknown and left out on both sides');
