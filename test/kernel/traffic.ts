@@ -104,7 +104,7 @@ const ICMPV6 = 58;
 
 /** Sends `count` packets and returns them with what became of each. The same seed makes the same choices. */
 export async function runTraffic(
-  gateway: Gateway,
+  gateway: Pick<Gateway, 'send'>,
   plan: TrafficPlan,
   seed: number,
   count: number,
