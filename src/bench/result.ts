@@ -163,7 +163,8 @@ export function merged(histograms: readonly Histogram[]): Histogram {
 export async function latencyJson(histogram: Histogram): Promise<LatencyJson | null> {
   const summary = latencySummary(histogram);
   if (summary === undefined) return null;
-  const { encodeIntoCompressedBase64 } = await import('hdr-histogram-js');
+  // A CommonJS package: in the bundle only its default is there.
+  const { encodeIntoCompressedBase64 } = (await import('hdr-histogram-js')).default;
   return { ...summary, histogram: encodeIntoCompressedBase64(histogram) };
 }
 

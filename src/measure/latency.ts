@@ -72,7 +72,8 @@ export interface TaggedHistogram {
  * kin read. `taken`: milliseconds since 1970. Loads what writes logs, which takes longer than all else of the package.
  */
 export async function histogramLog(histograms: readonly TaggedHistogram[], taken: number): Promise<string> {
-  const { HistogramLogWriter } = await import('hdr-histogram-js');
+  // A CommonJS package: in the bundle only its default is there.
+  const { HistogramLogWriter } = (await import('hdr-histogram-js')).default;
   let text = '';
   const writer = new HistogramLogWriter((line: string) => {
     text += line;

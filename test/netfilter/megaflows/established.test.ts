@@ -80,7 +80,7 @@ describe.each(NETS.filter(([name]) => !name.includes('firewall')))('%s, with fil
           known += fast.engine.ways.numbers;
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 25 },
     );
     expect(known).toBeGreaterThan(0);
   }, 30_000);
