@@ -93,7 +93,7 @@ describe.skipIf(requirement.skip)(`natreplay verify, with captures of bridge por
       return `${name}=${path}`;
     });
     const { code, stdout, stderr } = await inProcess(['verify', ...captures, '--rules', rules, '--host', hostFile]);
-    expect(stderr + stdout).toMatch(/^natreplay and the kernel agree: 11 packets/);
+    expect(stderr + stdout).toMatch(/^natreplay and the kernel agree: 11 packets/m);
     expect(stdout).not.toContain('left out');
     expect(code).toBe(0);
   });
